@@ -1,0 +1,127 @@
+"""The oracle: plain NumPy integers, the definition of what a model computes.
+
+No backend computes anything that this file does not say. It is written to be read, not to be fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qhn2edge.errors import InputError
+from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
+from qhn2edge.model import Model
+
+Int64Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """What one layer computed: accumulators and activated values, int64 [n, n_out] each."""
+
+    accumulators: Int64Array
+    outputs: Int64Array
+
+
+def accumulate(layer: Dense, x: Int64Array) -> Int64Array:
+    """Return a = x w^T + b, int64 [n, n_out], for integer inputs x [n, n_in]."""
+    return x @ layer.weights.T + layer.bias.astype(np.int64)
+
+
+def activate(activation: Activation, a: Int64Array) -> Int64Array:
+    """Return the activation of accumulators of any shape (formulas in layers.py)."""
+    match activation:
+        case Sign():
+            return np.where(a >= 0, 1, -1).astype(np.int64)
+        case Relu(shift=shift, limit=limit):
+            return np.minimum(np.maximum(a, 0) >> shift, limit)
+        case Table(low=low, values=values):
+            return np.asarray(values, dtype=np.int64)[np.clip(a - low, 0, len(values) - 1)]
+        case Identity():
+            return a
+    raise TypeError(f"unknown activation {activation!r}")
+
+
+def trace(model: Model, x: NDArray[np.generic]) -> list[LayerTrace]:
+    """Run the model and keep every layer's integers.
+
+    Args:
+        model: the model.
+        x: integer inputs [n, n_features] in the range of the model's input kind.
+
+    Raises:
+        InputError: shape, type or range do not fit.
+    """
+    values = check_inputs(model, x)
+    layers = []
+    for layer in model.layers:
+        accumulators = accumulate(layer, values)
+        values = activate(layer.activation, accumulators)
+        layers.append(LayerTrace(accumulators, values))
+    return layers
+
+
+def logits(model: Model, x: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Return the int32 logits [n, n_logits] for integer inputs x [n, n_features]."""
+    return trace(model, x)[-1].outputs.astype(np.int32)
+
+
+def class_indices(model: Model, logits: NDArray[np.int32]) -> Int64Array:
+    """Return the class index, int64 [n], of logits [n, n_logits]: threshold at 0, or first maximum."""
+    if model.head.kind == "threshold":
+        return (logits[:, 0] >= 0).astype(np.int64)
+    return logits.argmax(axis=1).astype(np.int64)
+
+
+def predict(model: Model, x: NDArray[np.floating]) -> list[str]:
+    """Return the class label of each raw sample.
+
+    Args:
+        model: the model.
+        x: raw features [n, n_features], as in the data set the model was trained on; the model's own
+            encoder turns them into integers.
+
+    Raises:
+        DataError: a feature is missing or not finite.
+    """
+    integers = model.input.encoder.encode(np.asarray(x, dtype=np.float64))
+    return [model.head.classes[i] for i in class_indices(model, logits(model, integers))]
+
+
+def accuracy(model: Model, x: NDArray[np.generic], y: NDArray[np.integer]) -> float:
+    """Return the share of integer inputs x [n, n_features] whose class index equals y [n], 0..1."""
+    return float(np.mean(class_indices(model, logits(model, x)) == y))
+
+
+def check_inputs(model: Model, x: NDArray[np.generic]) -> Int64Array:
+    """Return integer inputs as int64 [n, n_features], or say what does not fit.
+
+    Raises:
+        InputError: not a matrix with n_features columns, not integers, or outside the kind's range.
+    """
+    array = np.asarray(x)
+    expected = model.input
+    if array.ndim != 2 or array.shape[1] != expected.n_features:
+        raise InputError(
+            "inputs have the wrong shape", got=array.shape, expected=f"[n, {expected.n_features}]"
+        )
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            "inputs must be integers",
+            got=array.dtype,
+            next_step="encode raw features with model.input.encoder",
+        )
+    values = array.astype(np.int64)
+    wrong = (values < expected.low) | (values > expected.high)
+    if expected.kind == "bit":
+        wrong |= values == 0
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InputError(
+            f"input {row}, feature {column} is out of range",
+            got=int(values[row, column]),
+            expected="-1 or +1" if expected.kind == "bit" else f"{expected.low} to {expected.high}",
+        )
+    return values

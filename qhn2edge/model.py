@@ -1,0 +1,230 @@
+"""The integer binary neural network: the one intermediate representation that every backend reads.
+
+A model is an input (with the encoder that made its integers), one or more dense layers, and a head that
+turns logits into a class. It is frozen and validated on construction: a model that exists can be deployed.
+``interpreter.py`` defines what it computes; ``modelfile.py`` how it is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qhn2edge.data.encoder import KIND_RANGES, Encoder
+from qhn2edge.errors import ModelError
+from qhn2edge.layers import INT32_MAX, WORD_BITS, Dense, Identity
+from qhn2edge.ranges import LayerRange, layer_ranges
+from qhn2edge.storage import canonical_json, digest_json
+
+HEAD_KINDS = ("threshold", "argmax")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Input:
+    """What enters the network: n features of one integer kind.
+
+    Args:
+        n_features: number of features.
+        encoder: how raw features become integers; its kind fixes their range (bit -> -1/+1, uint8, int8).
+        feature_names: one name a feature, or empty.
+    """
+
+    n_features: int
+    encoder: Encoder
+    feature_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        if len(self.feature_names) not in {0, self.n_features}:
+            raise ModelError(
+                "feature names do not fit", got=len(self.feature_names), expected=f"none or {self.n_features}"
+            )
+        if len(self.encoder.scale) not in {1, self.n_features}:
+            raise ModelError(
+                "the encoder does not fit the input",
+                got=f"{len(self.encoder.scale)} scales",
+                expected=f"1 or {self.n_features}",
+            )
+
+    @property
+    def kind(self) -> str:
+        """The integer kind: "bit", "uint8" or "int8"."""
+        return self.encoder.kind
+
+    @property
+    def low(self) -> int:
+        """Smallest integer of a feature."""
+        return KIND_RANGES[self.kind][0]
+
+    @property
+    def high(self) -> int:
+        """Largest integer of a feature."""
+        return KIND_RANGES[self.kind][1]
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of one input vector (1 or 8 a feature)."""
+        return self.n_features * self.encoder.n_bits
+
+
+@dataclass(frozen=True)
+class Head:
+    """What turns logits into a class.
+
+    Args:
+        kind: "threshold" (one logit; logit >= 0 is the second class) or "argmax" (one logit a class; the
+            lowest index wins a tie).
+        classes: the class labels, as text.
+        logit_scale: real value of one step of the integer logit (> 0); probabilities are the sigmoid or
+            softmax of logit_scale * logit. It plays no part in the integers.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    logit_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if self.kind not in HEAD_KINDS:
+            raise ModelError("unknown head", got=self.kind, expected=" or ".join(HEAD_KINDS))
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ModelError(
+                "classes are impossible", got=self.classes, expected="two or more, all different"
+            )
+        if self.kind == "threshold" and len(self.classes) != 2:
+            raise ModelError("a threshold head has two classes", got=len(self.classes))
+        if not (np.isfinite(self.logit_scale) and self.logit_scale > 0):
+            raise ModelError("logit_scale is impossible", got=self.logit_scale, expected="a number above 0")
+
+    @property
+    def n_logits(self) -> int:
+        """Number of logits the head needs."""
+        return 1 if self.kind == "threshold" else len(self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An integer binary neural network.
+
+    Args:
+        name: letters, digits, ``-`` and ``_``, starting with a letter, at most 64.
+        input: what enters.
+        layers: one or more dense layers; the last one's activation is ``identity``, no other's is.
+        head: what turns the last layer's accumulators (the logits) into a class.
+        provenance: JSON object that says where the model comes from (data, seed, settings, software).
+
+    Raises:
+        ModelError: a rule above is broken, or an accumulator (in any order of addition) could leave int32.
+    """
+
+    name: str
+    input: Input
+    layers: tuple[Dense, ...]
+    head: Head
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the rules; copy the provenance so that nobody can change it from outside."""
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(
+                "model name is impossible",
+                got=self.name,
+                expected="a letter, then up to 63 letters, digits, '-' or '_'",
+            )
+        _check_chain(self)
+        try:
+            canonical_json(dict(self.provenance))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"provenance is not a JSON object ({error})") from error
+        object.__setattr__(self, "provenance", copy.deepcopy(dict(self.provenance)))
+        _check_int32(self)
+
+    @cached_property
+    def ranges(self) -> tuple[LayerRange, ...]:
+        """Exact (first layer) or sound (later layers) ranges of every accumulator."""
+        low = np.full(self.input.n_features, self.input.low, dtype=np.int64)
+        high = np.full(self.input.n_features, self.input.high, dtype=np.int64)
+        return layer_ranges(self.layers, low, high)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole content (see modelfile.py); equal digests mean equal models."""
+        from qhn2edge.modelfile import to_content
+
+        return digest_json(to_content(self))
+
+    @property
+    def n_weight_bits(self) -> int:
+        """Number of one-bit weights."""
+        return sum(layer.weights_bin.size for layer in self.layers)
+
+    @property
+    def n_weight_bytes(self) -> int:
+        """Bytes of the packed weights: whole 32-bit words a row."""
+        return sum(4 * layer.n_out * -(-layer.n_in // WORD_BITS) for layer in self.layers)
+
+    @property
+    def architecture(self) -> str:
+        """Widths from input to output, such as ``16 -> 3 -> 1``."""
+        return " -> ".join(str(n) for n in (self.input.n_features, *(layer.n_out for layer in self.layers)))
+
+    def __eq__(self, other: object) -> bool:
+        """Two models are equal when their content is."""
+        return isinstance(other, Model) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        """Hash by content."""
+        return hash(self.digest)
+
+
+def _check_chain(model: Model) -> None:
+    if not model.layers:
+        raise ModelError("a model needs at least one layer")
+    width = model.input.n_features
+    for number, layer in enumerate(model.layers, start=1):
+        if layer.n_in != width:
+            raise ModelError(f"layer {number} does not fit", got=f"{layer.n_in} inputs", expected=f"{width}")
+        last = number == len(model.layers)
+        if isinstance(layer.activation, Identity) != last:
+            raise ModelError(
+                f"layer {number} has the wrong activation",
+                got=type(layer.activation).__name__.lower(),
+                expected="identity" if last else "sign, relu or table",
+            )
+        width = layer.n_out
+    if width != model.head.n_logits:
+        raise ModelError("the last layer does not fit the head", got=width, expected=f"{model.head.n_logits}")
+
+
+def _check_int32(model: Model) -> None:
+    for number, ranges in enumerate(model.ranges, start=1):
+        worst = int(ranges.partial.max())
+        if worst > INT32_MAX:
+            raise ModelError(
+                f"the accumulators of layer {number} can leave int32",
+                got=f"up to {worst:,}",
+                expected=f"at most {INT32_MAX:,}",
+                next_step="use a relu with a shift or clip, smaller levels, or fewer units",
+            )
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file (see :func:`qhn2edge.modelfile.read`)."""
+    from qhn2edge.modelfile import read
+
+    return read(Path(path))
+
+
+def save_model(model: Model, path: str | Path) -> Path:
+    """Write a model file (see :func:`qhn2edge.modelfile.write`) and return its path."""
+    from qhn2edge.modelfile import write
+
+    return write(model, Path(path))
