@@ -27,7 +27,8 @@ class LayerTrace:
 
 def accumulate(layer: Dense, x: Int64Array) -> Int64Array:
     """Return a = x w^T + b, int64 [n, n_out], for integer inputs x [n, n_in]."""
-    return x @ layer.weights.T + layer.bias.astype(np.int64)
+    accumulators: Int64Array = x @ layer.weights.T + layer.bias.astype(np.int64)
+    return accumulators
 
 
 def activate(activation: Activation, a: Int64Array) -> Int64Array:
@@ -35,10 +36,11 @@ def activate(activation: Activation, a: Int64Array) -> Int64Array:
     match activation:
         case Sign():
             return np.where(a >= 0, 1, -1).astype(np.int64)
-        case Relu(shift=shift, limit=limit):
-            return np.minimum(np.maximum(a, 0) >> shift, limit)
+        case Relu():
+            shifted: Int64Array = np.maximum(a, 0) >> activation.shift
+            return np.minimum(shifted, activation.limit)
         case Table(low=low, values=values):
-            return np.asarray(values, dtype=np.int64)[np.clip(a - low, 0, len(values) - 1)]
+            return np.take(np.asarray(values, dtype=np.int64), np.clip(a - low, 0, len(values) - 1))
         case Identity():
             return a
     raise TypeError(f"unknown activation {activation!r}")
@@ -72,7 +74,8 @@ def class_indices(model: Model, logits: NDArray[np.int32]) -> Int64Array:
     """Return the class index, int64 [n], of logits [n, n_logits]: threshold at 0, or first maximum."""
     if model.head.kind == "threshold":
         return (logits[:, 0] >= 0).astype(np.int64)
-    return logits.argmax(axis=1).astype(np.int64)
+    first_maximum: Int64Array = logits.argmax(axis=1).astype(np.int64)
+    return first_maximum
 
 
 def predict(model: Model, x: NDArray[np.floating]) -> list[str]:

@@ -47,12 +47,7 @@ class Input:
             raise ModelError(
                 "feature names do not fit", got=len(self.feature_names), expected=f"none or {self.n_features}"
             )
-        if len(self.encoder.scale) not in {1, self.n_features}:
-            raise ModelError(
-                "the encoder does not fit the input",
-                got=f"{len(self.encoder.scale)} scales",
-                expected=f"1 or {self.n_features}",
-            )
+        self.encoder.check_features(self.n_features)
 
     @property
     def kind(self) -> str:

@@ -11,8 +11,8 @@ Layout of version 1 (every field is required, no other is allowed)::
 
 ``weights`` holds one text a unit, packed as layers.py says. Activations are ``{"kind": "sign"}``,
 ``{"kind": "identity"}``, ``{"kind": "relu", "shift": 0, "clip_bits": null}`` and ``{"kind": "table", "name":
-"sigmoid", "low": -192, "values": [...]}``. The digest covers everything but itself and ``format``, in canonical JSON,
-so that an edited file is refused.
+"sigmoid", "low": -192, "values": [...]}``. The digest covers everything but itself and ``format``, in
+canonical JSON, so that an edited file is refused.
 """
 
 from __future__ import annotations
