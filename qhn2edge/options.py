@@ -1,0 +1,180 @@
+"""Every command-line option, defined once. Commands stack them; request.py gives them their meaning.
+
+This module imports click and nothing heavy, so that ``qhn2edge --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from qhn2edge.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+
+def stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return one decorator that applies options in the order in which help shows them."""
+
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+def _read_config(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Make the entries of a TOML file the defaults of this command's options."""
+    if value is not None:
+        from qhn2edge.runs import read_toml
+
+        context.default_map = config_defaults(context.command, read_toml(Path(value)), value)
+    return value
+
+
+def config_defaults(command: click.Command, config: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return a configuration as defaults of a command's options.
+
+    Raises:
+        ConfigError: an entry is not an option of the command, or has a type that no option takes.
+    """
+    parameters = {p.name: p for p in command.params if p.name and p.name not in {"config", "json"}}
+    defaults: dict[str, Any] = {}
+    for key, value in config.items():
+        name = key.replace("-", "_")
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, n=1)
+            raise ConfigError(
+                f"unknown option in {source}",
+                got=key,
+                next_step=f"did you mean {near[0]}?" if near else f"see qhn2edge {command.name} --help",
+            )
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, dict | list) for item in items):
+            raise ConfigError(f"the option {key} in {source} has an impossible type", got=value)
+        several = getattr(parameters[name], "multiple", False)
+        joined = ",".join(str(item) for item in items) if isinstance(value, list) else value
+        defaults[name] = items if several else joined
+    return defaults
+
+
+json_output = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="TOML file with any of these options; the command line wins.",
+)
+quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
+
+# --- data ---------------------------------------------------------------------------------------------
+data = click.option(
+    "--data",
+    metavar="SPEC",
+    help="digits:3,7 | mnist:0,1 | gaussian:200 | iris | wine | breast-cancer | FILE.csv | FILE.npz",
+)
+size = click.option("--size", metavar="RxC", help="Shrink images to R x C pixels (area average).")
+encoder = click.option(
+    "--encoder",
+    type=click.Choice(["auto", "bit", "uint8", "int8"]),
+    default="auto",
+    show_default=True,
+    help="How raw features become integers.",
+)
+steps = click.option("--steps", type=int, metavar="N", help="Encoder resolution: integer steps that stand for 1.0.")
+label = click.option("--label", metavar="COLUMN", help="Label column of a CSV or NPZ file.")
+files = click.option(
+    "--files", type=click.Path(), metavar="PATH", help="mnist: folder with IDX files, or an NPZ file."
+)
+test_fraction = click.option(
+    "--test-fraction", type=float, default=0.3, show_default=True, help="Share of samples kept for testing."
+)
+limit = click.option("--limit", type=int, metavar="N", help="Use at most N training samples.")
+data_seed = click.option(
+    "--data-seed", type=int, default=0, show_default=True, help="Seed of the split and of drawn samples."
+)
+data_options = stack(data, size, encoder, steps, label, files, test_fraction, limit, data_seed)
+
+# --- search space -------------------------------------------------------------------------------------
+hidden = click.option("--hidden", metavar="N[,N...]", help="Widths of the hidden layers; none by default.")
+activation = click.option(
+    "--activation",
+    metavar="NAME[,NAME]",
+    default="relu",
+    show_default=True,
+    help="sign, relu, relu8, sigmoid or tanh; several become a choice, decided by bits.",
+)
+width = click.option(
+    "--width",
+    metavar="N,N[,...]",
+    multiple=True,
+    help="Hidden widths to choose from, decided by bits; repeat it for each hidden layer.",
+)
+levels = click.option(
+    "--levels",
+    metavar="LO,HI",
+    multiple=True,
+    default=("-1,1",),
+    show_default=True,
+    help="The two weight values; repeated, the pair becomes a choice, decided by bits.",
+)
+bias = click.option("--bias/--no-bias", default=True, show_default=True, help="One bias bit a unit.")
+space_options = stack(hidden, activation, width, levels, bias)
+
+# --- training -----------------------------------------------------------------------------------------
+loss = click.option(
+    "--loss", type=click.Choice(["auto", "bce", "cce", "mse"]), default="auto", show_default=True,
+    help="Binary or categorical cross-entropy (auto), or mean squared error.",
+)  # fmt: skip
+depth = click.option("--depth", type=int, default=4, show_default=True, help="Layers of the circuit.")
+restarts = click.option(
+    "--restarts", type=int, default=10, show_default=True, help="Independent runs from random angles."
+)
+optimizer = click.option(
+    "--optimizer", metavar="NAME", default="lbfgs", show_default=True, help="lbfgs or adam."
+)
+max_iterations = click.option("--max-iterations", type=int, metavar="N", help="Iterations of the optimiser a restart.")
+learning_rate = click.option("--learning-rate", type=float, metavar="F", help="Step size of adam.")
+engine = click.option(
+    "--engine", metavar="NAME", default="auto", show_default=True, help="auto, cut, gatewise or pennylane."
+)
+shots = click.option(
+    "--shots", type=int, default=1000, show_default=True, help="Measurements of each trained circuit."
+)
+pick = click.option(
+    "--pick",
+    type=click.Choice(["measured", "probable"]),
+    default="measured",
+    show_default=True,
+    help="The model: the best measured bitstring, or the most probable one.",
+)
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of angles and measurements.")
+memory = click.option(
+    "--memory", type=float, default=1.0, show_default=True, metavar="GB", help="Working memory for the costs."
+)
+training_options = stack(
+    loss, depth, restarts, optimizer, max_iterations, learning_rate, engine, shots, pick, seed, memory
+)
+cache = click.option(
+    "--cache",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Where enumerated costs are kept for reuse.  [default: the user's cache folder]",
+)
+
+# --- models and files ---------------------------------------------------------------------------------
+model_argument = click.argument("model", type=click.Path(dir_okay=False))
+run_out = click.option(
+    "--out", type=click.Path(), metavar="RUN", help="Run folder to make.  [default: runs/NAME, numbered]"
+)
+resume = click.option("--resume", type=click.Path(), metavar="RUN", help="Continue a stopped run.")
+replace = click.option("--replace", is_flag=True, help="Replace an existing output.")
+target = click.option("--target", metavar="NAME", default="c", show_default=True, help="What to export to.")
