@@ -1,0 +1,158 @@
+"""Data sets in CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qhn2edge.data.matrix import FloatMatrix
+from qhn2edge.data.raw import RawData, as_index, class_names, index_labels, number, sorted_classes
+from qhn2edge.errors import DataError
+from qhn2edge.storage import read_bytes
+
+LABEL_NAMES = ("label", "class", "target", "y")
+"""Names, in any case, that a label column goes by; the first that a file has is its label column."""
+
+_DELIMITERS = ",;\t"
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    header: list[str]
+    rows: list[tuple[int, list[str]]]  # the line a row ends on, and its cells
+
+
+def load_csv(path: Path, label: str | int | None) -> RawData:
+    """Read a CSV file: a header line, then one sample a line, numbers but for the label.
+
+    Cells are separated by commas, semicolons or tabs, whichever the header has most of. Blank lines are
+    skipped. Labels are texts or numbers; classes are sorted, numerically if all are numbers.
+
+    Args:
+        path: the file, UTF-8.
+        label: the label column's name, or its index from 0 (negative: from the end). None: the column called
+            label, class, target or y (in any case), else the last one.
+
+    Returns:
+        The samples.
+
+    Raises:
+        StorageError: the file cannot be read.
+        DataError: the file is empty, has no header, a line has another number of cells, a cell is no finite
+            number, or there is no such label column. Lines are counted from 1, the header included.
+    """
+    table = _read_table(path)
+    column = _label_column(table, label)
+    names = class_names([_label_cell(table, line, cells[column]) for line, cells in table.rows])
+    classes = sorted_classes(names)
+    features = tuple(name for i, name in enumerate(table.header) if i != column)
+    y = index_labels(names, classes, "training set")
+    return RawData("file", _features(table, column), y, classes, features)
+
+
+def _read_table(path: Path) -> _Table:
+    text = _decode(read_bytes(path, "data file"), path)
+    header_line = next((line for line in text.splitlines() if line.strip()), "")
+    lines = _read_rows(text, max(_DELIMITERS, key=header_line.count), path)
+    if not lines:
+        raise DataError(f"the data file {path} is empty", expected="a header line and one sample a line")
+    header, rows = [name.strip() for name in lines[0][1]], lines[1:]
+    _check_header(header, path)
+    if not rows:
+        raise DataError(f"the data file {path} has a header but no samples")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}, line {line} does not fit the header",
+                got=f"{len(cells)} cells",
+                expected=f"{len(header)}",
+            )
+    return _Table(path, header, rows)
+
+
+def _decode(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the data file {path} is not UTF-8 text (byte {error.start})", next_step="save it as UTF-8"
+        ) from error
+
+
+def _read_rows(text: str, delimiter: str, path: Path) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num} is no CSV ({error})") from error
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    if _are_values(header):
+        raise DataError(
+            f"the data file {path} has no header",
+            got=", ".join(header),
+            expected="the columns' names in the first line",
+            next_step="add a line of names, such as x0,x1,label",
+        )
+    if len(header) < 2:
+        raise DataError(
+            f"the data file {path} has one column only", got=header[0], expected="a feature and a label"
+        )
+    twice = sorted({name for name in header if header.count(name) > 1 or not name})
+    if twice:
+        raise DataError(f"the header of {path} has empty or repeated names", got=", ".join(map(repr, twice)))
+
+
+def _are_values(header: list[str]) -> bool:
+    """Return whether a first line looks like a sample: numbers only, or a number that is no integer."""
+    values = [number(name) for name in header]
+    return all(value is not None for value in values) or any(isinstance(value, float) for value in values)
+
+
+def _label_column(table: _Table, label: str | int | None) -> int:
+    if label is None:
+        lower = [name.lower() for name in table.header]
+        return next((lower.index(name) for name in LABEL_NAMES if name in lower), len(lower) - 1)
+    if isinstance(label, str) and label in table.header:
+        return table.header.index(label)
+    width, index = len(table.header), as_index(label)
+    if index is not None and -width <= index < width:
+        return index % width
+    raise DataError(
+        f"{table.path} has no such label column",
+        got=repr(label),
+        expected=f"one of {', '.join(table.header)}, or an index 0 .. {width - 1}",
+    )
+
+
+def _label_cell(table: _Table, line: int, cell: str) -> str:
+    if cell.strip().lower() in ("", "nan"):
+        raise DataError(
+            f"{table.path}, line {line} has no label", got=repr(cell), next_step="remove the line or label it"
+        )
+    return cell
+
+
+def _features(table: _Table, label_column: int) -> FloatMatrix:
+    columns = [i for i in range(len(table.header)) if i != label_column]
+    return np.array(
+        [[_feature_cell(table, line, cells, i) for i in columns] for line, cells in table.rows],
+        dtype=np.float64,
+    )
+
+
+def _feature_cell(table: _Table, line: int, cells: list[str], column: int) -> float:
+    value = number(cells[column])
+    if value is None:
+        raise DataError(
+            f"{table.path}, line {line}, column {table.header[column]} is not a finite number",
+            got=repr(cells[column]),
+            next_step="correct the cell, or name the label column if this is it",
+        )
+    return float(value)
