@@ -131,14 +131,15 @@ class CostFunction:
         logits = self._logits(architecture, bits)
         _, y, n_first = self._samples
         if self.space.n_logits > 1:
-            return np.asarray(class_loss(self.loss_name, architecture.logit_scale * logits, y).mean(axis=-1))
+            real = architecture.logit_scale * logits.astype(np.float64)
+            return np.asarray(class_loss(self.loss_name, real, y).mean(axis=-1))
         z = logits[:, 0, :]
         low, high = int(z.min()), int(z.max())
         if high - low < _MAX_LOSS_TABLE:
-            real = architecture.logit_scale * np.arange(low, high + 1)
-            tables = [scalar_loss(self.loss_name, real, positive) for positive in (False, True)]
+            steps = architecture.logit_scale * np.arange(low, high + 1, dtype=np.float64)
+            tables = [scalar_loss(self.loss_name, steps, positive) for positive in (False, True)]
             return mean_of_tables(z, low, tables[0], tables[1], n_first)
-        real = architecture.logit_scale * z
+        real = architecture.logit_scale * z.astype(np.float64)
         negative = scalar_loss(self.loss_name, real[:, :n_first], positive=False).sum(axis=1)
         positive = scalar_loss(self.loss_name, real[:, n_first:], positive=True).sum(axis=1)
         return np.asarray((negative + positive) / len(y))
@@ -174,7 +175,7 @@ class CostFunction:
         _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         distinct_bias = None if unit_bias is None else unit_bias[first]
         outputs = _activated(architecture, 1, _affine(architecture, 1, units[first], distinct_bias, x.T))
-        return outputs[which.reshape(-1), 0].reshape(n, n_out, x.shape[0])
+        return np.asarray(outputs[which.reshape(-1), 0].reshape(n, n_out, x.shape[0]))
 
 
 def _affine(

@@ -89,7 +89,9 @@ encoder = click.option(
     show_default=True,
     help="How raw features become integers.",
 )
-steps = click.option("--steps", type=int, metavar="N", help="Encoder resolution: integer steps that stand for 1.0.")
+steps = click.option(
+    "--steps", type=int, metavar="N", help="Encoder resolution: integer steps that stand for 1.0."
+)
 label = click.option("--label", metavar="COLUMN", help="Label column of a CSV or NPZ file.")
 files = click.option(
     "--files", type=click.Path(), metavar="PATH", help="mnist: folder with IDX files, or an NPZ file."
@@ -141,7 +143,9 @@ restarts = click.option(
 optimizer = click.option(
     "--optimizer", metavar="NAME", default="lbfgs", show_default=True, help="lbfgs or adam."
 )
-max_iterations = click.option("--max-iterations", type=int, metavar="N", help="Iterations of the optimiser a restart.")
+max_iterations = click.option(
+    "--max-iterations", type=int, metavar="N", help="Iterations of the optimiser a restart."
+)
 learning_rate = click.option("--learning-rate", type=float, metavar="F", help="Step size of adam.")
 engine = click.option(
     "--engine", metavar="NAME", default="auto", show_default=True, help="auto, cut, gatewise or pennylane."

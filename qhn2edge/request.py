@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def space_of(options: Mapping[str, Any], data: DataSet) -> SearchSpace:
         hidden=hidden,
         activations=words(options.get("activation") or "relu"),
         widths=tuple(widths),
-        levels=tuple(_pair(text) for text in options.get("levels") or ("-1,1",)),
+        levels=tuple(pair(text) for text in options.get("levels") or ("-1,1",)),
         bias=options.get("bias", True),
     )
 
@@ -89,7 +89,9 @@ def config_of(options: Mapping[str, Any]) -> dict[str, Any]:
         if value is None or value == ():
             continue
         is_path = name in _PATH_OPTIONS or (name == "data" and str(value).lower().endswith(_FILE_SUFFIXES))
-        config[name] = str(Path(value).resolve()) if is_path else list(value) if isinstance(value, tuple) else value
+        config[name] = (
+            str(Path(value).resolve()) if is_path else list(value) if isinstance(value, tuple) else value
+        )
     return config
 
 
@@ -102,7 +104,9 @@ def integers(text: str, option: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in str(text).split(","))
     except ValueError as error:
-        raise ConfigError(f"{option} is not a list of integers", got=text, expected="such as 3 or 3,8") from error
+        raise ConfigError(
+            f"{option} is not a list of integers", got=text, expected="such as 3 or 3,8"
+        ) from error
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -110,8 +114,13 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in str(text).split(","))
 
 
-def _pair(text: str) -> tuple[int, int]:
-    pair: Sequence[int] = integers(text, "--levels")
-    if len(pair) != 2:
+def pair(text: str) -> tuple[int, int]:
+    """Read ``-1,1`` as (-1, 1).
+
+    Raises:
+        ConfigError: not two integers.
+    """
+    values = integers(text, "--levels")
+    if len(values) != 2:
         raise ConfigError("--levels is not a pair", got=text, expected="two integers such as -1,1")
-    return pair[0], pair[1]
+    return values[0], values[1]

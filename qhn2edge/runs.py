@@ -32,7 +32,7 @@ from qhn2edge.training import Restart, TrainingResult
 CONFIG, CHECKPOINT, RESULT, ENERGY = "config.toml", "checkpoint.npz", "result.json", "energy.csv"
 Arrays = Mapping[str, NDArray[Any]]
 _ARRAY_FIELDS = ("theta", "energies", "measured", "counts")
-_SCALAR_FIELDS = ("number", "energy", "n_iterations", "reason", "probable", "probability")
+_SCALAR_FIELDS = ("number", "energy", "n_iterations", "reason", "probable", "probable_cost", "probability")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class RunFolder:
                 next_step=f"choose another --out, or continue it with --resume {path}",
             )
         with new_folder(path) as folder:
-            write_text(folder / CONFIG, to_toml(config, f"qhn2edge train --config {CONFIG} --out another-folder"))
+            write_text(
+                folder / CONFIG, to_toml(config, f"qhn2edge train --config {CONFIG} --out another-folder")
+            )
         return cls(path)
 
     @classmethod
@@ -189,7 +191,7 @@ def _unpack(content: bytes, digest: str) -> tuple[list[Restart], dict[int, Array
         Restart(**scalars, **{name: arrays[f"done/{scalars['number']}/{name}"] for name in _ARRAY_FIELDS})
         for scalars in head["done"]
     ]
-    active = {}
+    active: dict[int, Arrays] = {}
     for number in head["active"]:
         prefix = f"active/{number}/"
         active[number] = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

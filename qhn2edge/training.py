@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from qhn2edge.circuits import Brickwork, Engine
     from qhn2edge.data import DataSet
-    from qhn2edge.optimizers import Optimizer
+    from qhn2edge.optimizers import Optimizer, State
 
 PICKS = ("measured", "probable")
 # Restarts that advance together; the engines' batches are made for it.
@@ -77,7 +77,13 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, least in (("depth", 1), ("restarts", 1), ("shots", 1), ("seed", 0), ("memory_bytes", 2**20)):
+        for name, least in (
+            ("depth", 1),
+            ("restarts", 1),
+            ("shots", 1),
+            ("seed", 0),
+            ("memory_bytes", 2**20),
+        ):
             value = getattr(self, name)
             if value < least:
                 raise TrainingError(f"{name} is impossible", got=value, expected=f"{least} or more")
@@ -97,6 +103,7 @@ class Restart:
         n_iterations: iterations of the optimiser.
         reason: why it stopped.
         probable: index of the most probable bitstring.
+        probable_cost: its cost.
         probability: its probability, 0..1.
         measured: distinct indices that were measured, int64 [n_distinct].
         counts: how often each was, int64 [n_distinct]; the sum is ``shots``.
@@ -109,6 +116,7 @@ class Restart:
     n_iterations: int
     reason: str
     probable: int
+    probable_cost: float
     probability: float
     measured: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -169,6 +177,11 @@ class TrainingResult:
     def energy_curve(self) -> FloatArray:
         """E at every evaluation of the best restart, float64 [n_evaluations]."""
         return self.best.energies
+
+    @property
+    def n_successes(self) -> int:
+        """Restarts whose most probable network costs at most ``SUCCESS_TOLERANCE`` more than the optimum."""
+        return sum(r.probable_cost - self.optimum.cost <= SUCCESS_TOLERANCE for r in self.restarts)
 
     @property
     def picked(self) -> Candidate:
@@ -274,8 +287,22 @@ def train(
     costs = enumerate_costs(cost, progress=observer.enumerated if observer else None, cache=cache)
     engine = make_engine(ansatz, costs, settings.engine)
     digest = digest_json({"cost": cost.digest, "settings": _settings_json(settings)})
-    loop = _Loop(settings, ansatz, engine, optimizer, digest, checkpoint, observer)
+    loop = _Loop(settings, ansatz, costs, engine, optimizer, digest, checkpoint, observer)
     return summarise(space, data, settings, costs, loop.run())
+
+
+_CURVE = "energy_curve"
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A restart on its way: the optimiser's state and the energies so far."""
+
+    state: State
+    energies: tuple[float, ...]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        return {**self.state.to_arrays(), _CURVE: np.array(self.energies, dtype=np.float64)}
 
 
 class _Loop:
@@ -285,19 +312,24 @@ class _Loop:
         self,
         settings: TrainingSettings,
         ansatz: Brickwork,
+        costs: FloatArray,
         engine: Engine,
-        optimizer: Optimizer,
+        optimizer: Optimizer[Any],
         digest: str,
         checkpoint: Checkpoint | None,
         observer: Observer | None,
     ) -> None:
-        self.settings, self.ansatz, self.engine, self.optimizer = settings, ansatz, engine, optimizer
+        self.settings, self.ansatz, self.costs = settings, ansatz, costs
+        self.engine, self.optimizer = engine, optimizer
         self.digest, self.checkpoint, self.observer = digest, checkpoint, observer
         self.done: list[Restart] = []
-        self.active: dict[int, Any] = {}
+        self.active: dict[int, _Running] = {}
         if checkpoint:
             self.done, saved = checkpoint.load(digest)
-            self.active = {number: optimizer.from_arrays(dict(arrays)) for number, arrays in saved.items()}
+            self.active = {
+                number: _Running(optimizer.from_arrays(arrays), tuple(arrays[_CURVE].tolist()))
+                for number, arrays in saved.items()
+            }
         started = {restart.number for restart in self.done} | set(self.active)
         self.waiting = [number for number in range(settings.restarts) if number not in started]
 
@@ -318,29 +350,33 @@ class _Loop:
         while self.waiting and len(self.active) < BATCH:
             number = self.waiting[0]
             theta = self.ansatz.random_angles(_rng(self.settings.seed, number, "angles"))
-            self.active = {**self.active, number: self.optimizer.init(theta)}
+            self.active = {**self.active, number: _Running(self.optimizer.init(theta), ())}
             self.waiting = self.waiting[1:]
 
     def _step(self) -> None:
         numbers = sorted(self.active)
-        thetas = np.stack([self.active[number].theta for number in numbers])
+        thetas = np.stack([self.active[number].state.theta for number in numbers])
         energies, gradients = self.engine.energies_and_gradients(thetas)
         updated = {
-            number: self.optimizer.update(self.active[number], float(energies[i]), gradients[i])
+            number: self._advance(self.active[number], float(energies[i]), gradients[i])
             for i, number in enumerate(numbers)
         }
-        ended = [self._measure(number, state) for number, state in updated.items() if state.done]
+        ended = [self._measure(number, running) for number, running in updated.items() if running.state.done]
         # The state changes in one go, so that an interrupt finds it before the batch or after it.
-        self.active, self.done = {n: s for n, s in updated.items() if not s.done}, [*self.done, *ended]
+        active = {number: running for number, running in updated.items() if not running.state.done}
+        self.active, self.done = active, [*self.done, *ended]
         if self.observer:
             for restart in ended:
                 self.observer.finished(restart)
             self.observer.stepped(len(self.done), dict(zip(numbers, energies.tolist(), strict=True)))
 
-    def _measure(self, number: int, state: Any) -> Restart:  # noqa: ANN401  (each optimiser has its own)
+    def _advance(self, running: _Running, energy: float, gradient: FloatArray) -> _Running:
+        return _Running(self.optimizer.update(running.state, energy, gradient), (*running.energies, energy))
+
+    def _measure(self, number: int, running: _Running) -> Restart:
         from qhn2edge.circuits import sample_indices
 
-        theta, energy = state.best
+        state, theta = running.state, running.state.best_theta
         probabilities = self.engine.probabilities(theta)
         rng = _rng(self.settings.seed, number, "shots")
         measured, counts = np.unique(
@@ -350,11 +386,12 @@ class _Loop:
         return Restart(
             number=number,
             theta=theta,
-            energies=np.asarray(state.energies, dtype=np.float64),
-            energy=float(energy),
+            energies=np.array(running.energies, dtype=np.float64),
+            energy=float(state.best_energy),
             n_iterations=state.n_iterations,
             reason=state.reason,
             probable=probable,
+            probable_cost=float(self.costs[probable]),
             probability=float(probabilities[probable]),
             measured=measured.astype(np.int64),
             counts=counts.astype(np.int64),
@@ -366,7 +403,7 @@ class _Loop:
             self.checkpoint.save(
                 self.digest,
                 self.done,
-                lambda: {number: self.optimizer.to_arrays(state) for number, state in active.items()},
+                lambda: {number: running.to_arrays() for number, running in active.items()},
             )
 
 
@@ -380,7 +417,9 @@ def summarise(
     """Compare the restarts and return the result.
 
     Args:
-        space, data, settings: what was asked.
+        space: the networks to choose from.
+        data: the data set.
+        settings: what was asked.
         costs: all 2^N costs.
         restarts: the finished restarts, at least one.
     """
@@ -460,5 +499,6 @@ def _restart_json(restart: Restart) -> JsonObject:
         "iterations": restart.n_iterations,
         "reason": restart.reason,
         "probable": restart.probable,
+        "probable_cost": restart.probable_cost,
         "probability": restart.probability,
     }

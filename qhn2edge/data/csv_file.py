@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,35 @@ def load_csv(path: Path, label: str | int | None) -> RawData:
     classes = sorted_classes(names)
     features = tuple(name for i, name in enumerate(table.header) if i != column)
     y = index_labels(names, classes, "training set")
-    return RawData("file", _features(table, column), y, classes, features)
+    columns = [i for i in range(len(table.header)) if i != column]
+    return RawData("file", _features(table, columns), y, classes, features)
+
+
+def read_columns(path: Path, n_features: int, feature_names: Sequence[str]) -> FloatMatrix:
+    """Read features without labels: the named columns if the file has them all, else all its columns.
+
+    Args:
+        path: the file, as for :func:`load_csv`.
+        n_features: columns that are wanted.
+        feature_names: their names, or empty.
+
+    Returns:
+        [n, n_features] float64.
+
+    Raises:
+        StorageError, DataError: as :func:`load_csv`; or the file has neither these names nor this many columns.
+    """
+    table = _read_table(path)
+    if feature_names and set(feature_names) <= set(table.header):
+        return _features(table, [table.header.index(name) for name in feature_names])
+    if len(table.header) != n_features:
+        missing = [name for name in feature_names if name not in table.header]
+        raise DataError(
+            f"the columns of {path} do not fit the model",
+            got=f"{len(table.header)} columns",
+            expected=f"{n_features}" + (f", or columns named {', '.join(missing[:4])} ..." if missing else ""),
+        )
+    return _features(table, list(range(n_features)))
 
 
 def _read_table(path: Path) -> _Table:
@@ -139,8 +168,7 @@ def _label_cell(table: _Table, line: int, cell: str) -> str:
     return cell
 
 
-def _features(table: _Table, label_column: int) -> FloatMatrix:
-    columns = [i for i in range(len(table.header)) if i != label_column]
+def _features(table: _Table, columns: Sequence[int]) -> FloatMatrix:
     return np.array(
         [[_feature_cell(table, line, cells, i) for i in columns] for line, cells in table.rows],
         dtype=np.float64,

@@ -31,21 +31,20 @@ def draw_fields(space: SearchSpace, width: int = 76) -> str:
         for label, field in zip(labels, space.fields, strict=True)
     ]
     rules = ["─" * len(cell) for cell in cells]
-    return "\n".join(
-        ("┌" + "┬".join(rules) + "┐", "│" + "│".join(cells) + "│", "└" + "┴".join(rules) + "┘")
-    )
+    return "\n".join(("┌" + "┬".join(rules) + "┐", "│" + "│".join(cells) + "│", "└" + "┴".join(rules) + "┘"))
 
 
-def draw_curve(values: Sequence[float], width: int = 24) -> str:
+def draw_curve(values: Sequence[float], width: int = 16) -> str:
     """Return values as a line of block characters, highest value tallest.
 
     Args:
         values: at least one finite number.
-        width: most characters; longer curves are thinned evenly, both ends kept.
+        width: most characters. Longer curves are thinned so that the gaps grow geometrically: a training run
+            falls fast at first, and that is where the eye looks.
     """
     if len(values) > width:
         last = len(values) - 1
-        values = [values[round(i * last / (width - 1))] for i in range(width)]
+        values = [values[min(last, max(i, round((last + 1) ** (i / (width - 1))) - 1))] for i in range(width)]
     low, high = min(values), max(values)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in values)

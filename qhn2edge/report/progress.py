@@ -51,8 +51,8 @@ class TrainingView:
         """Print the restart's falling energy."""
         energies = restart.energies.tolist()
         self.bars.console.print(
-            f"  restart {restart.number + 1:>3}   E {energies[0]:.4f} {draw_curve(energies)} {restart.energy:.4f}"
-            f"   {len(energies)} evaluations   most probable network {restart.probability:.0%}",
+            f"restart {restart.number + 1:>3}  E {energies[0]:.4f} {draw_curve(energies)} {restart.energy:.4f}"
+            f"  {len(energies):>4} steps, top network {restart.probability:>4.0%}",
             highlight=False,
         )
 

@@ -1,0 +1,294 @@
+"""The ``qhn2edge`` command. Commands only call; what they do is in the rooms above.
+
+Results go to standard output, progress and messages to standard error. Exit codes: 0 success, 1 a
+cross-check found a mismatch, 2 the request is impossible (one line says why), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qhn2edge import __version__, options
+from qhn2edge.errors import QhnError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+STOPPED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="qhn2edge")
+def cli() -> None:
+    r"""Train binary neural networks with a quantum hypernetwork; ship them, bit for bit, to chips.
+
+    \b
+    Start here:
+      qhn2edge demo                                      the whole way on handwritten digits
+      qhn2edge train --data digits:3,7 --size 4x4        train
+      qhn2edge export runs/digits-3-7/*.model.json       C for any microcontroller
+      qhn2edge verify runs/digits-3-7/*.model.json       compile it and compare every integer
+    """
+
+
+@cli.command()
+@options.data_options
+@options.space_options
+@options.training_options
+@options.run_out
+@options.resume
+@options.cache
+@options.config
+@click.option("--dry-run", is_flag=True, help="Describe the data, the bits and the circuit; train nothing.")
+@options.quiet
+@options.json_output
+@click.pass_context
+def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (the stacked options)
+    r"""Train a binary neural network.
+
+    \b
+    Examples:
+      qhn2edge train --data digits:3,7 --size 4x4 --depth 4 --restarts 10
+      qhn2edge train --data gaussian --hidden 3 --activation relu,sigmoid --width 2,3 --loss mse
+      qhn2edge train --data sensors.csv --label state --hidden 2 --levels -1,1 --out runs/sensors
+      qhn2edge train --config runs/digits-3-7-4x4/config.toml --out runs/again
+      qhn2edge train --resume runs/digits-3-7-4x4
+    """
+    from qhn2edge import commands
+
+    resume, out = given.pop("resume"), given.pop("out")
+    if resume:
+        _refuse_with_resume(context, out)
+    defaults = {p.name: p.get_default(context) for p in context.command.params if p.name in given}
+    outcome = commands.train(
+        given, out=_path(out), resume=_path(resume), defaults=defaults, console=_console(given)
+    )
+    _finish(outcome, given)
+
+
+@cli.command()
+@options.model_argument
+@options.target
+@click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-TARGET]")
+@options.replace
+@options.json_output
+def export(model: str, target: str, out: str | None, **given: Any) -> None:  # noqa: ANN401
+    r"""Write a model as source code or as another tool's model.
+
+    \b
+    Example:
+      qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c
+    """
+    from qhn2edge import commands
+
+    _finish(commands.export(Path(model), target, _path(out), given["replace"], _console(given)), given)
+
+
+@cli.command()
+@options.model_argument
+@click.option(
+    "--backend", "backends", multiple=True, metavar="NAME", help="Check this backend only; repeatable."
+)
+@click.option(
+    "--artifacts",
+    type=click.Path(),
+    metavar="DIR",
+    help="Check this exported folder instead of a fresh export.",
+)
+@click.option(
+    "--vectors", type=int, default=10_000, show_default=True, help="Random vectors where 2^n are too many."
+)
+@click.option(
+    "--seed", "vector_seed", type=int, default=0, show_default=True, help="Seed of the random vectors."
+)
+@click.option("--out", type=click.Path(), metavar="FILE", help="Write the certificate to this JSON file.")
+@options.data_options
+@options.config
+@options.quiet
+@options.json_output
+def verify(model: str, **given: Any) -> None:  # noqa: ANN401
+    r"""Run a model through every backend on the same vectors and compare every integer.
+
+    All 2^n inputs for up to 16 input bits, else corner cases, random vectors, and the test set of the data
+    named (or of the run folder that the model lies in). Exit code 1 on a mismatch.
+
+    \b
+    Examples:
+      qhn2edge verify runs/digits-3-7-4x4/digits-3-7-4x4.model.json --out certificate.json
+      qhn2edge verify my.model.json --artifacts digits-c --data digits:3,7 --size 4x4
+    """
+    from qhn2edge import commands
+
+    _finish(commands.verify(Path(model), given, _console(given)), given)
+
+
+@cli.command()
+@options.model_argument
+@click.argument("samples", type=click.Path(dir_okay=False))
+@click.option("--logits", is_flag=True, help="Print the integer logits too.")
+@click.option(
+    "--out", type=click.Path(), metavar="FILE", help="Write CSV to this file instead of the terminal."
+)
+@options.json_output
+def predict(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
+    r"""Label the samples of a CSV or NPZ file of raw features, with the interpreter.
+
+    A CSV file has a header; columns are found by the model's feature names, else by position.
+
+    \b
+    Example:
+      qhn2edge predict runs/iris/iris.model.json flowers.csv --out labels.csv
+    """
+    from qhn2edge import commands
+
+    _finish(commands.predict(Path(model), Path(samples), given, _console(given)), given)
+
+
+@cli.command()
+@options.model_argument
+@options.json_output
+def info(model: str, **given: Any) -> None:  # noqa: ANN401
+    r"""Tell what a model is: layers, bits, qubits, exact accumulator ranges, bytes.
+
+    \b
+    Example:
+      qhn2edge info examples/models/digits-3-7.model.json
+    """
+    from qhn2edge import commands
+
+    _finish(commands.info(Path(model), _console(given)), given)
+
+
+@cli.command()
+@options.json_output
+def doctor(**given: Any) -> None:  # noqa: ANN401
+    r"""Tell which optional packages and tools are found, what each is for, and how to get it.
+
+    \b
+    Example:
+      qhn2edge doctor
+    """
+    from qhn2edge import commands
+
+    _finish(commands.doctor(_console(given)), given)
+
+
+@cli.command("random-model")
+@click.option("--layers", required=True, metavar="N,N[,...]", help="Widths from input to output: 64,32,10.")
+@click.option(
+    "--encoder",
+    type=click.Choice(["bit", "uint8", "int8"]),
+    default="bit",
+    show_default=True,
+    help="Input kind.",
+)
+@click.option("--activation", metavar="NAME", default="sign", show_default=True, help="Hidden activation.")
+@options.levels
+@options.seed
+@click.option(
+    "--out", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="Model file to write."
+)
+@options.replace
+@options.json_output
+def random_model(**given: Any) -> None:  # noqa: ANN401
+    r"""Write a model with random weights, for benchmarks and tests of tool chains.
+
+    \b
+    Example:
+      qhn2edge random-model --layers 64,32,10 --seed 0 --out bench-64-32-10.model.json
+    """
+    from qhn2edge import commands
+
+    _finish(commands.random_model(given, _console(given)), given)
+
+
+@cli.command()
+@click.option("--out", type=click.Path(), default="demo-run", show_default=True, help="Folder to make.")
+@options.seed
+@options.replace
+@options.cache
+@options.quiet
+@options.json_output
+def demo(**given: Any) -> None:  # noqa: ANN401
+    r"""Go the whole way once: digits, training, model, C, compiler, cross-check.
+
+    \b
+    Example:
+      qhn2edge demo --out my-demo
+    """
+    from qhn2edge import commands
+
+    _finish(commands.demo(given, _console(given)), given)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; expected errors become one line on standard error."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        code = cli.main(arguments, prog_name="qhn2edge", standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "qhn2edge"
+        return _complain(f"{error.format_message().rstrip('.')}. See '{where} --help'.")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _complain("stopped.", STOPPED)
+    except QhnError as error:
+        return _complain(str(error))
+    except MemoryError:
+        return _complain("out of memory. Reduce the data set (--limit), the bits, or --memory.")
+    except BrokenPipeError:
+        # Somebody closed the pipe (head, less): no more output is wanted.
+        sys.stdout = None
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int = 2) -> int:
+    text = " ".join(message.split())
+    click.echo(f"qhn2edge: error: {text}" if code == 2 else f"qhn2edge: {text}", err=True)
+    return code
+
+
+def _finish(outcome: tuple[dict[str, Any], int], given: dict[str, Any]) -> None:
+    """Print the JSON document where it was asked for, and exit with the command's code."""
+    document, code = outcome
+    if given["as_json"]:
+        click.echo(json.dumps(document, indent=2, allow_nan=False))
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _console(given: dict[str, Any]) -> Console:
+    """Return the console of a command's text; silent where JSON was asked for."""
+    from rich.console import Console
+
+    return Console(quiet=given["as_json"], highlight=False, soft_wrap=True)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _refuse_with_resume(context: click.Context, out: str | None) -> None:
+    """``--resume`` takes its settings from the run folder; anything else beside it is a mistake."""
+    from qhn2edge.errors import ConfigError
+
+    allowed = {"resume", "quiet", "as_json", "cache"}
+    source = click.core.ParameterSource.COMMANDLINE
+    extra = [n for n in context.params if n not in allowed and context.get_parameter_source(n) is source]
+    if extra or out:
+        raise ConfigError(
+            "--resume takes all settings from the run folder",
+            got=", ".join("--" + name.replace("_", "-") for name in extra),
+            next_step="leave the other options away, or start a new run with --out",
+        )

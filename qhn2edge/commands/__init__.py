@@ -1,0 +1,13 @@
+"""What the commands of the ``qhn2edge`` program do.
+
+Each function takes parsed words and a console for text, and returns the command's JSON document and its exit
+code. ``cli.py`` alone knows click.
+"""
+
+from qhn2edge.commands.demo import demo
+from qhn2edge.commands.doctor import doctor
+from qhn2edge.commands.models import export, info, predict, random_model
+from qhn2edge.commands.train import train
+from qhn2edge.commands.verify import verify
+
+__all__ = ["demo", "doctor", "export", "info", "predict", "random_model", "train", "verify"]

@@ -1,0 +1,108 @@
+"""``qhn2edge demo``: the whole way once, from handwritten digits to a checked C program."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qhn2edge.backends import export_model
+from qhn2edge.baselines import logistic_regression_accuracy
+from qhn2edge.commands.train import describe, run_training, stop_cleanly
+from qhn2edge.commands.verify import tell_report
+from qhn2edge.errors import StorageError
+from qhn2edge.report.tables import percent, plain_table
+from qhn2edge.request import config_of, data_of, settings_of, space_of
+from qhn2edge.runs import RunFolder
+from qhn2edge.storage import JsonObject
+from qhn2edge.verify import Report, write_certificate
+from qhn2edge.verify import verify as cross_check
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qhn2edge.training import TrainingResult
+
+# What ``qhn2edge train`` would be given, apart from defaults.
+DEMO: Mapping[str, Any] = {
+    "data": "digits:3,7",
+    "size": "4x4",
+    "depth": 4,
+    "restarts": 24,
+    "optimizer": "lbfgs",
+    "engine": "auto",
+    "shots": 1000,
+    "loss": "auto",
+    "pick": "measured",
+    "memory": 1.0,
+}
+
+
+def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
+    """Train, export, compile, check; print a short table."""
+    out = Path(options["out"])
+    settings = {**DEMO, "seed": options["seed"], **{k: options[k] for k in ("quiet", "as_json", "cache")}}
+    data = data_of(settings)
+    space = space_of(settings, data)
+    _clear(out, options["replace"])
+    run = RunFolder.create(out, config_of({**DEMO, "seed": options["seed"]}))
+    console.print("[bold]1. Train[/] a binary neural network: every bit of it is a qubit")
+    describe(console, data, space, settings_of(settings))
+    with stop_cleanly(run, console):
+        result = run_training(run, space, data, settings_of(settings), settings)
+    files = run.write_result(result)
+    console.print("[bold]2. Export[/] it as C, [bold]compile[/] it, and [bold]compare[/] every integer")
+    folder = export_model(result.model, "c", out / "c")
+    report = cross_check(result.model, data.x_test_int, artifacts=folder)
+    files += [folder, write_certificate(report.certificate, out / "certificate.json")]
+    tell_report(console, report)
+    baseline = logistic_regression_accuracy(data)
+    console.print("[bold]3. Result[/]")
+    console.print(plain_table(("", ""), summary(result, report, baseline)))
+    _tell_next(console, files)
+    document = {
+        **result.to_json(),
+        "logistic_regression_test": baseline,
+        "verify": report.certificate.to_json(),
+    }
+    return {**document, "files": [str(file) for file in files]}, 0 if report.exact else 1
+
+
+def summary(result: TrainingResult, report: Report, baseline: float) -> list[tuple[str, str]]:
+    """Return the rows of the demo's table."""
+    figures = result.to_json()["accuracy"]
+    mismatches = sum(backend.n_mismatches for backend in report.certificate.backends)
+    return [
+        ("test accuracy, trained network", percent(figures["model_test"])),
+        ("test accuracy, best of all networks", percent(figures["optimum_test"])),
+        ("test accuracy, logistic regression with real weights", percent(baseline)),
+        ("bits trained (qubits)", f"{result.space.n_bits}"),
+        ("bytes of weights on the chip", f"{result.model.n_weight_bytes}"),
+        ("vectors checked against the compiled C", f"{report.certificate.n_vectors:,}"),
+        ("mismatches", f"{mismatches}"),
+    ]
+
+
+def _clear(out: Path, replace: bool) -> None:
+    """Remove an earlier demo where that was asked for; refuse to touch anything else."""
+    if out.exists() and not replace:
+        raise StorageError(f"{out} exists already", next_step="choose another --out, or add --replace")
+    if out.exists():
+        RunFolder.open(out)
+        shutil.rmtree(out)
+
+
+def _tell_next(console: Console, files: list[Path]) -> None:
+    model = files[0]
+    console.print("wrote    " + "\n         ".join(str(file) for file in files))
+    for what, command in (
+        ("look inside", f"qhn2edge info {model}"),
+        ("three classes", "qhn2edge train --data iris --depth 2"),
+        (
+            "architecture as bits",
+            "qhn2edge train --data gaussian --hidden 3 --activation relu,sigmoid --width 2,3",
+        ),
+        ("your own data", "qhn2edge train --data my.csv --label column"),
+    ):
+        console.print(f"next     {command}   [dim]# {what}[/]")

@@ -1,0 +1,57 @@
+"""``qhn2edge doctor``: what is installed, what it is for, and how to get what is missing."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING
+
+from qhn2edge import __version__
+from qhn2edge.errors import ToolError
+from qhn2edge.report.tables import plain_table
+from qhn2edge.storage import JsonObject
+from qhn2edge.toolchain import TOOLS, host_c_compiler, tool_status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def doctor(console: Console) -> tuple[JsonObject, int]:
+    """Show the table of packages and tools, and which C compiler would be used."""
+    statuses = [tool_status(tool) for tool in TOOLS]
+    rows = [
+        (
+            s.tool.name,
+            s.version or "yes" if s.found else "missing",
+            s.tool.purpose,
+            "" if s.found else s.tool.how_to_get,
+        )
+        for s in statuses
+    ]
+    console.print(f"qhn2edge {__version__}, Python {platform.python_version()} at {sys.executable}")
+    console.print(plain_table(("name", "found", "for", "how to get it"), rows))
+    try:
+        compiler = host_c_compiler()
+        chosen = f"{compiler.name} ({compiler.version})"
+    except ToolError as error:
+        chosen = None
+        console.print(str(error))
+    else:
+        console.print(f"C is compiled with {chosen}")
+    tools = [
+        {
+            "name": s.tool.name,
+            "kind": s.tool.kind,
+            "found": s.found,
+            "version": s.version,
+            "for": s.tool.purpose,
+            "how_to_get": s.tool.how_to_get,
+        }
+        for s in statuses
+    ]
+    return {
+        "qhn2edge": __version__,
+        "python": platform.python_version(),
+        "c_compiler": chosen,
+        "tools": tools,
+    }, 0

@@ -1,0 +1,131 @@
+"""Commands on a model file: export, info, predict; and random models for benchmarks."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qhn2edge import interpreter
+from qhn2edge.backends import export_model
+from qhn2edge.data.encoder import Encoder
+from qhn2edge.data.samples import read_samples
+from qhn2edge.errors import ConfigError, StorageError
+from qhn2edge.model import Model, load_model, save_model
+from qhn2edge.report.tables import layer_table, model_facts, plain_table
+from qhn2edge.request import integers, pair
+from qhn2edge.space import SearchSpace
+from qhn2edge.storage import JsonObject, write_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ENCODERS = {"bit": Encoder.bits, "uint8": Encoder.uint8_unit, "int8": Encoder.int8_fixed}
+
+
+def export(
+    path: Path, target: str, out: Path | None, replace: bool, console: Console
+) -> tuple[JsonObject, int]:
+    """Write a model for a target and list the files."""
+    model = load_model(path)
+    folder = export_model(model, target, out or Path(f"{model.name}-{target}"), replace=replace)
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    rows = [(file.relative_to(folder), f"{file.stat().st_size:,}") for file in files]
+    console.print(plain_table(("file", "bytes"), rows, f"{model.name} for {target}, in {folder}"))
+    console.print(f"next     qhn2edge verify {path} --artifacts {folder}")
+    return {"folder": str(folder), "files": [str(file) for file in files], "digest": model.digest}, 0
+
+
+def info(path: Path, console: Console) -> tuple[JsonObject, int]:
+    """Tell what a model is."""
+    model = load_model(path)
+    facts = model_facts(model)
+    space = facts["search_space"]
+    made_of = " + ".join(f"{name} {n}" for name, n in space["fields"]) if space else ""
+    rows: list[tuple[str, object]] = [
+        ("network", f"{model.architecture}, {model.head.kind} head, classes {', '.join(model.head.classes)}"),
+        ("input", f"{model.input.n_features} features as {model.input.kind} ({model.input.n_bits} bits)"),
+        ("weights", f"{model.n_weight_bits:,} bits, {model.n_weight_bytes:,} bytes packed"),
+        ("biases", f"{facts['bias_bytes']:,} bytes as int32"),
+        (
+            "trained as",
+            f"{space['bits']} bits = {made_of} ({facts['qubits']} qubits)" if space else "not recorded",
+        ),
+        ("data", model.provenance.get("data", {}).get("name", "not recorded")),
+        ("digest", model.digest),
+    ]
+    console.print(f"[bold]{model.name}[/]")
+    for name, value in rows:
+        console.print(f"  {name:<11}{value}", markup=False)
+    console.print(layer_table(model))
+    console.print("accumulator ranges: reached in layer 1, safe bounds in later layers", style="dim")
+    return facts, 0
+
+
+def predict(
+    path: Path, samples: Path, options: Mapping[str, Any], console: Console
+) -> tuple[JsonObject, int]:
+    """Label samples with the interpreter."""
+    model = load_model(path)
+    raw = read_samples(samples, model.input.n_features, model.input.feature_names)
+    logits = interpreter.logits(model, model.input.encoder.encode(raw))
+    labels = [model.head.classes[i] for i in interpreter.class_indices(model, logits)]
+    text = _predictions_csv(labels, logits if options["logits"] else None)
+    document: JsonObject = {"model": model.digest, "n": len(labels), "labels": labels}
+    if options["logits"]:
+        document["logits"] = logits.tolist()
+    if options["out"]:
+        write_text(Path(options["out"]), text)
+        console.print(f"wrote {len(labels):,} labels to {options['out']}")
+    else:
+        console.print(text, end="", markup=False)
+    return document, 0
+
+
+def random_model(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
+    """Write a model with random weights."""
+    out = Path(options["out"])
+    if out.exists() and not options["replace"]:
+        raise StorageError(f"{out} exists already", next_step="choose another --out, or add --replace")
+    model = draw_model(options)
+    save_model(model, out)
+    console.print(f"wrote {out}: {model.architecture}, {model.n_weight_bits:,} random weight bits")
+    return {"file": str(out), "digest": model.digest}, 0
+
+
+def draw_model(options: Mapping[str, Any]) -> Model:
+    """Return a model with random weight and bias bits.
+
+    Args:
+        options: ``layers``, ``encoder``, ``activation``, ``levels``, ``seed`` as on the command line.
+    """
+    widths = integers(options["layers"], "--layers")
+    if len(widths) < 2:
+        raise ConfigError("--layers is too short", got=options["layers"], expected="two widths or more")
+    space = SearchSpace(
+        n_features=widths[0],
+        classes=tuple(str(i) for i in range(max(2, widths[-1]))),
+        encoder=ENCODERS[options["encoder"]](),
+        hidden=widths[1:-1],
+        activations=(options["activation"],),
+        levels=tuple(pair(text) for text in options["levels"]),
+    )
+    if space.full_widths[-1] != widths[-1]:
+        raise ConfigError("--layers ends in an impossible width", got=widths[-1], expected="1, or 3 or more")
+    bits = np.random.default_rng(options["seed"]).integers(0, 2, space.n_bits, dtype=np.uint8)
+    name = "bench-" + "-".join(str(n) for n in widths)
+    return space.decode(bits, name, {"random": {"seed": options["seed"], "layers": list(widths)}})
+
+
+def _predictions_csv(labels: list[str], logits: np.ndarray[Any, Any] | None) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    n_logits = 0 if logits is None else logits.shape[1]
+    writer.writerow(["label", *(f"logit{i}" for i in range(n_logits))])
+    for i, label in enumerate(labels):
+        writer.writerow([label, *([] if logits is None else logits[i].tolist())])
+    return stream.getvalue()

@@ -1,0 +1,152 @@
+"""``qhn2edge train``: from options to a run folder with a trained model."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from qhn2edge.baselines import logistic_regression_accuracy
+from qhn2edge.circuits import Brickwork
+from qhn2edge.errors import StorageError
+from qhn2edge.report.drawing import draw_fields
+from qhn2edge.report.progress import show_training
+from qhn2edge.report.tables import result_table, space_table
+from qhn2edge.request import config_of, data_of, settings_of, space_of
+from qhn2edge.runs import RunFolder
+from qhn2edge.storage import JsonObject
+from qhn2edge.training import SUCCESS_TOLERANCE, TrainingResult, TrainingSettings, model_name
+from qhn2edge.training import train as train_space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from qhn2edge.data import DataSet
+    from qhn2edge.space import SearchSpace
+
+# Options that say how a run is shown or where it is kept, not what it is.
+_NOT_CONFIG = ("as_json", "quiet", "cache", "dry_run")
+
+
+def train(
+    options: Mapping[str, Any],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    defaults: Mapping[str, Any],
+    console: Console,
+) -> tuple[JsonObject, int]:
+    """Train, or continue a run.
+
+    Args:
+        options: the options of the command line.
+        out: the run folder to make; None picks a free name under ``runs/``.
+        resume: a run folder to continue; its configuration replaces ``options``.
+        defaults: values of options that a run folder's configuration leaves out.
+        console: where the text goes.
+    """
+    if resume:
+        run = RunFolder.open(resume)
+        options = {**options, **defaults, **run.config()}
+    data = data_of(options)
+    space = space_of(options, data)
+    settings = settings_of(options)
+    describe(console, data, space, settings)
+    if options["dry_run"]:
+        return {"space": space.to_json(), "bits": space.n_bits}, 0
+    if not resume:
+        config = config_of({k: v for k, v in options.items() if k not in _NOT_CONFIG})
+        run = RunFolder.create(out or free_name(Path("runs"), model_name(data.name)), config)
+    with stop_cleanly(run, console):
+        result = run_training(run, space, data, settings, options)
+    files = run.write_result(result)
+    baseline = logistic_regression_accuracy(data)
+    tell_result(console, result, baseline, files)
+    document = {
+        **result.to_json(),
+        "logistic_regression_test": baseline,
+        "files": [str(file) for file in files],
+    }
+    return document, 0
+
+
+def run_training(
+    run: RunFolder, space: SearchSpace, data: DataSet, settings: TrainingSettings, options: Mapping[str, Any]
+) -> TrainingResult:
+    """Train with progress on the terminal and checkpoints in the run folder."""
+    quiet = options["quiet"] or options["as_json"]
+    with show_training(settings.restarts, quiet=quiet) as view:
+        return train_space(
+            space,
+            data,
+            settings,
+            checkpoint=run.checkpoint(),
+            observer=view,
+            cache=Path(options["cache"]) if options.get("cache") else cache_folder(),
+        )
+
+
+def describe(console: Console, data: DataSet, space: SearchSpace, settings: TrainingSettings) -> None:
+    """Print what will be trained: data, bits in words and as a bar, circuit."""
+    ansatz = Brickwork(space.n_bits, settings.depth)
+    console.print(f"[bold]data[/]     {data.describe()}")
+    console.print(f"[bold]network[/]  {' -> '.join(str(n) for n in space.full_widths)}, {space.composition}")
+    console.print(draw_fields(space))
+    console.print(space_table(space))
+    console.print(
+        f"[bold]circuit[/]  {ansatz.n_qubits} qubits, depth {ansatz.depth}, {ansatz.n_angles} angles; "
+        f"{settings.restarts} restarts, {settings.optimizer}, seed {settings.seed}"
+    )
+
+
+def tell_result(console: Console, result: TrainingResult, baseline: float, files: list[Path]) -> None:
+    """Print the table of results, the files, and what to try next."""
+    console.print(result_table(result, baseline))
+    console.print(
+        f"bitstring {result.picked.text}; {result.cost_evaluations:,} cost evaluations, "
+        f"{result.energy_evaluations:,} energy evaluations; "
+        f"{result.n_successes} of {len(result.restarts)} restarts ended within {SUCCESS_TOLERANCE:g} of the "
+        "lowest cost"
+    )
+    console.print("wrote    " + "\n         ".join(str(file) for file in files))
+    console.print(f"next     qhn2edge verify {files[0]}")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for enumerated costs."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("qhn2edge", appauthor=False)) / "costs"
+
+
+def free_name(parent: Path, name: str) -> Path:
+    """Return ``parent/name``, or the first of ``name-2``, ``name-3``, ... that does not exist."""
+    candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 100_000))
+    for path in candidates:
+        if not path.exists():
+            return path
+    raise StorageError(f"there is no free run name under {parent}", next_step="name one with --out")
+
+
+@contextmanager
+def stop_cleanly(run: RunFolder, console: Console) -> Iterator[None]:
+    """Treat a termination signal like Ctrl-C, and say how to continue the run."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    in_main = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGTERM, stop) if in_main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"the run is saved; continue it with: qhn2edge train --resume {run.path}")
+        raise
+    finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,82 @@
+"""``qhn2edge verify``: the cross-check of one model, as a table, a certificate and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qhn2edge.data import DataSet
+from qhn2edge.errors import DataError
+from qhn2edge.model import Model, load_model
+from qhn2edge.report.tables import plain_table
+from qhn2edge.request import data_of
+from qhn2edge.runs import CONFIG, read_toml
+from qhn2edge.storage import JsonObject
+from qhn2edge.verify import Report, write_certificate
+from qhn2edge.verify import verify as cross_check
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
+    """Cross-check a model; exit code 1 on any mismatch, or when no backend could run."""
+    model = load_model(path)
+    data = test_data(path, model, options)
+    report = cross_check(
+        model,
+        None if data is None else data.x_test_int,
+        backends=options["backends"] or None,
+        artifacts=options["artifacts"],
+        seed=options["vector_seed"],
+        n_random=options["vectors"],
+        progress=None if options["quiet"] else lambda text: console.print(text, style="dim"),
+    )
+    tell_report(console, report)
+    if options["out"]:
+        written = write_certificate(report.certificate, options["out"])
+        console.print(f"wrote the certificate {written}")
+    return report.certificate.to_json(), 0 if report.exact else 1
+
+
+def test_data(path: Path, model: Model, options: Mapping[str, Any]) -> DataSet | None:
+    """Return the data set named by the options, else that of the run folder the model lies in, else None.
+
+    Raises:
+        DataError: the data set does not fit the model.
+    """
+    config = path.parent / CONFIG
+    if options.get("data"):
+        data = data_of(options)
+    elif config.is_file():
+        data = data_of({**options, **read_toml(config)})
+    else:
+        return None
+    if data.n_features != model.input.n_features:
+        raise DataError(
+            "the data set does not fit the model",
+            got=f"{data.n_features} features",
+            expected=f"{model.input.n_features}",
+        )
+    return data.with_encoder(model.input.encoder)
+
+
+def tell_report(console: Console, report: Report) -> None:
+    """Print the table of backends, and every first mismatch layer by layer."""
+    certificate = report.certificate
+    parts = ", ".join(f"{n:,} {name}" for name, n in certificate.parts.items())
+    kind = "all possible inputs" if certificate.exhaustive else parts
+    console.print(f"{certificate.n_vectors:,} vectors: {kind}")
+    rows = [
+        (
+            backend.name,
+            backend.status,
+            f"{backend.n_mismatches:,} of {backend.n_vectors:,}" if backend.n_vectors else "",
+            backend.missing or ", ".join(backend.versions.values() if backend.versions else ()),
+        )
+        for backend in certificate.backends
+    ]
+    console.print(plain_table(("backend", "result", "mismatches", "tools"), rows))
+    for mismatch in report.mismatches:
+        console.print(str(mismatch), markup=False)

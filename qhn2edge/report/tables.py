@@ -1,0 +1,130 @@
+"""Tables for the terminal. Each function returns something that ``rich`` can print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from qhn2edge.layers import Relu, activation_kind
+from qhn2edge.layers import Table as TableActivation
+
+if TYPE_CHECKING:
+    from qhn2edge.layers import Activation
+    from qhn2edge.model import Model
+    from qhn2edge.space import SearchSpace
+    from qhn2edge.storage import JsonObject
+    from qhn2edge.training import Candidate, TrainingResult
+
+
+def plain_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+) -> Table:
+    """Return a table; columns whose cells are all numbers are aligned to the right.
+
+    Args:
+        header: column names; all empty for a table without a head.
+        rows: cells, turned into text.
+        title: printed above, left.
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(header)
+    )
+    for i, name in enumerate(header):
+        numeric = bool(cells) and all(row[i][:1].isdigit() or row[i][:1] in "-+" for row in cells)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    return table
+
+
+def space_table(space: SearchSpace) -> Table:
+    """Return the fields of a search space: name, bits, first and last position, meaning."""
+    rows = [
+        (field.name, field.n_bits, f"{field.start}..{field.stop - 1}", field.meaning)
+        for field in space.fields
+    ]
+    return plain_table(("field", "bits", "position", "meaning"), rows)
+
+
+def result_table(result: TrainingResult, logistic_regression: float) -> Table:
+    """Return the accuracies and costs of what training found, beside the optimum and a classical model."""
+    figures = result.to_json()["accuracy"]
+    rows: list[tuple[object, ...]] = [
+        (f"trained network ({result.settings.pick})", cost(result.picked), percent(figures["model_test"])),
+        ("best of all networks", cost(result.optimum), percent(figures["optimum_test"])),
+        ("logistic regression, real weights", "", percent(logistic_regression)),
+    ]
+    return plain_table(("", "training cost", "test accuracy"), rows)
+
+
+def model_facts(model: Model) -> JsonObject:
+    """Return what ``info`` tells of a model: architecture, layers, bits, ranges, bytes."""
+    space = model.provenance.get("space")
+    fields = space.get("fields", []) if isinstance(space, dict) else []
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "architecture": model.architecture,
+        "input": {"kind": model.input.kind, "features": model.input.n_features, "bits": model.input.n_bits},
+        "head": model.head.kind,
+        "classes": list(model.head.classes),
+        "layers": [_layer_facts(model, i) for i in range(len(model.layers))],
+        "weight_bits": model.n_weight_bits,
+        "weight_bytes": model.n_weight_bytes,
+        "bias_bytes": sum(4 * layer.n_out for layer in model.layers),
+        "search_space": {"bits": sum(n for _, n in fields), "fields": fields} if fields else None,
+        "qubits": sum(n for _, n in fields) if fields else None,
+    }
+
+
+def layer_table(model: Model) -> Table:
+    """Return the layers of a model: shape, levels, activation, exact accumulator range, weight bytes."""
+    rows = []
+    for number, facts in enumerate(model_facts(model)["layers"], start=1):
+        low, high = facts["accumulator"]
+        levels = ", ".join(f"{level:+d}" for level in facts["levels"])
+        shape = f"{facts['n_in']} -> {facts['n_out']}"
+        row = (number, shape, levels, facts["activation"], f"{low:,} .. {high:,}", facts["accumulator_bits"])
+        rows.append((*row, f"{facts['weight_bytes']:,}"))
+    header = ("layer", "shape", "weights", "activation", "accumulators", "bits", "weight bytes")
+    return plain_table(header, rows)
+
+
+def describe_activation(activation: Activation) -> str:
+    """Return an activation in words: ``relu``, ``relu >> 2, 8 bits``, ``sigmoid table (355)``."""
+    match activation:
+        case Relu(shift=shift, clip_bits=clip):
+            return "relu" + (f" >> {shift}" if shift else "") + (f", {clip} bits" if clip else "")
+        case TableActivation(name=name, values=values):
+            return f"{name} table ({len(values)})"
+        case _:
+            return activation_kind(activation)
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def cost(candidate: Candidate) -> str:
+    """Return a candidate's training cost with five decimals."""
+    return f"{candidate.cost:.5f}"
+
+
+def _layer_facts(model: Model, index: int) -> JsonObject:
+    layer, ranges = model.layers[index], model.ranges[index]
+    low, high = int(ranges.low.min()), int(ranges.high.max())
+    return {
+        "n_in": layer.n_in,
+        "n_out": layer.n_out,
+        "levels": list(layer.levels),
+        "activation": describe_activation(layer.activation),
+        "accumulator": [low, high],
+        "accumulator_bits": max((low + 1 if low < 0 else low).bit_length(), high.bit_length()) + 1,
+        "exact": index == 0,
+        "weight_bytes": 4 * layer.n_out * -(-layer.n_in // 32),
+    }
