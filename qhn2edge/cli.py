@@ -23,21 +23,36 @@ if TYPE_CHECKING:
 STOPPED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def examples(*lines: str, title: str = "Examples") -> str:
+    """Return lines for the end of a help text; the backspace tells click not to wrap them."""
+    return "\n".join(("\b", f"{title}:", *(f"  {line}" for line in lines)))
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples(
+        "qhn2edge demo                                      the whole way on handwritten digits",
+        "qhn2edge train --data digits:3,7 --size 4x4        train",
+        "qhn2edge export runs/digits-3-7/*.model.json       C for any microcontroller",
+        "qhn2edge verify runs/digits-3-7/*.model.json       compile it and compare every integer",
+        title="Start here",
+    ),
+)
 @click.version_option(__version__, prog_name="qhn2edge")
 def cli() -> None:
-    r"""Train binary neural networks with a quantum hypernetwork; ship them, bit for bit, to chips.
-
-    \b
-    Start here:
-      qhn2edge demo                                      the whole way on handwritten digits
-      qhn2edge train --data digits:3,7 --size 4x4        train
-      qhn2edge export runs/digits-3-7/*.model.json       C for any microcontroller
-      qhn2edge verify runs/digits-3-7/*.model.json       compile it and compare every integer
-    """
+    """Train binary neural networks with a quantum hypernetwork; ship them, bit for bit, to chips."""
 
 
-@cli.command()
+@cli.command(
+    short_help="Train a binary neural network.",
+    epilog=examples(
+        "qhn2edge train --data digits:3,7 --size 4x4 --depth 4 --restarts 10",
+        "qhn2edge train --data gaussian --hidden 3 --activation relu,sigmoid --width 2,3 --loss mse",
+        "qhn2edge train --data sensors.csv --label state --hidden 2 --levels -1,1 --out runs/sensors",
+        "qhn2edge train --config runs/digits-3-7-4x4/config.toml --out runs/again",
+        "qhn2edge train --resume runs/digits-3-7-4x4",
+    ),
+)
 @options.data_options
 @options.space_options
 @options.training_options
@@ -50,16 +65,7 @@ def cli() -> None:
 @options.json_output
 @click.pass_context
 def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (the stacked options)
-    r"""Train a binary neural network.
-
-    \b
-    Examples:
-      qhn2edge train --data digits:3,7 --size 4x4 --depth 4 --restarts 10
-      qhn2edge train --data gaussian --hidden 3 --activation relu,sigmoid --width 2,3 --loss mse
-      qhn2edge train --data sensors.csv --label state --hidden 2 --levels -1,1 --out runs/sensors
-      qhn2edge train --config runs/digits-3-7-4x4/config.toml --out runs/again
-      qhn2edge train --resume runs/digits-3-7-4x4
-    """
+    """Train a binary neural network."""
     from qhn2edge import commands
 
     resume, out = given.pop("resume"), given.pop("out")
@@ -72,25 +78,31 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
     _finish(outcome, given)
 
 
-@cli.command()
+@cli.command(
+    short_help="Write a model as source code.",
+    epilog=examples(
+        "qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c"
+    ),
+)
 @options.model_argument
 @options.target
 @click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-TARGET]")
 @options.replace
 @options.json_output
 def export(model: str, target: str, out: str | None, **given: Any) -> None:  # noqa: ANN401
-    r"""Write a model as source code or as another tool's model.
-
-    \b
-    Example:
-      qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c
-    """
+    """Write a model as source code or as another tool's model."""
     from qhn2edge import commands
 
     _finish(commands.export(Path(model), target, _path(out), given["replace"], _console(given)), given)
 
 
-@cli.command()
+@cli.command(
+    short_help="Compare every integer of every backend.",
+    epilog=examples(
+        "qhn2edge verify runs/digits-3-7-4x4/digits-3-7-4x4.model.json --out certificate.json",
+        "qhn2edge verify my.model.json --artifacts digits-c --data digits:3,7 --size 4x4",
+    ),
+)
 @options.model_argument
 @click.option(
     "--backend", "backends", multiple=True, metavar="NAME", help="Check this backend only; repeatable."
@@ -113,22 +125,20 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
 @options.quiet
 @options.json_output
 def verify(model: str, **given: Any) -> None:  # noqa: ANN401
-    r"""Run a model through every backend on the same vectors and compare every integer.
+    """Run a model through every backend on the same vectors and compare every integer.
 
     All 2^n inputs for up to 16 input bits, else corner cases, random vectors, and the test set of the data
     named (or of the run folder that the model lies in). Exit code 1 on a mismatch.
-
-    \b
-    Examples:
-      qhn2edge verify runs/digits-3-7-4x4/digits-3-7-4x4.model.json --out certificate.json
-      qhn2edge verify my.model.json --artifacts digits-c --data digits:3,7 --size 4x4
     """
     from qhn2edge import commands
 
     _finish(commands.verify(Path(model), given, _console(given)), given)
 
 
-@cli.command()
+@cli.command(
+    short_help="Label samples of a CSV or NPZ file.",
+    epilog=examples("qhn2edge predict runs/iris/iris.model.json flowers.csv --out labels.csv"),
+)
 @options.model_argument
 @click.argument("samples", type=click.Path(dir_okay=False))
 @click.option("--logits", is_flag=True, help="Print the integer logits too.")
@@ -137,49 +147,41 @@ def verify(model: str, **given: Any) -> None:  # noqa: ANN401
 )
 @options.json_output
 def predict(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
-    r"""Label the samples of a CSV or NPZ file of raw features, with the interpreter.
+    """Label the samples of a CSV or NPZ file of raw features, with the interpreter.
 
     A CSV file has a header; columns are found by the model's feature names, else by position.
-
-    \b
-    Example:
-      qhn2edge predict runs/iris/iris.model.json flowers.csv --out labels.csv
     """
     from qhn2edge import commands
 
     _finish(commands.predict(Path(model), Path(samples), given, _console(given)), given)
 
 
-@cli.command()
+@cli.command(
+    short_help="Tell what a model is.", epilog=examples("qhn2edge info examples/models/digits-3-7.model.json")
+)
 @options.model_argument
 @options.json_output
 def info(model: str, **given: Any) -> None:  # noqa: ANN401
-    r"""Tell what a model is: layers, bits, qubits, exact accumulator ranges, bytes.
-
-    \b
-    Example:
-      qhn2edge info examples/models/digits-3-7.model.json
-    """
+    """Tell what a model is: layers, bits, qubits, exact accumulator ranges, bytes."""
     from qhn2edge import commands
 
     _finish(commands.info(Path(model), _console(given)), given)
 
 
-@cli.command()
+@cli.command(short_help="Tell which packages and tools are found.", epilog=examples("qhn2edge doctor"))
 @options.json_output
 def doctor(**given: Any) -> None:  # noqa: ANN401
-    r"""Tell which optional packages and tools are found, what each is for, and how to get it.
-
-    \b
-    Example:
-      qhn2edge doctor
-    """
+    """Tell which optional packages and tools are found, what each is for, and how to get it."""
     from qhn2edge import commands
 
     _finish(commands.doctor(_console(given)), given)
 
 
-@cli.command("random-model")
+@cli.command(
+    "random-model",
+    short_help="Write a model with random weights.",
+    epilog=examples("qhn2edge random-model --layers 64,32,10 --seed 0 --out bench-64-32-10.model.json"),
+)
 @click.option("--layers", required=True, metavar="N,N[,...]", help="Widths from input to output: 64,32,10.")
 @click.option(
     "--encoder",
@@ -197,18 +199,13 @@ def doctor(**given: Any) -> None:  # noqa: ANN401
 @options.replace
 @options.json_output
 def random_model(**given: Any) -> None:  # noqa: ANN401
-    r"""Write a model with random weights, for benchmarks and tests of tool chains.
-
-    \b
-    Example:
-      qhn2edge random-model --layers 64,32,10 --seed 0 --out bench-64-32-10.model.json
-    """
+    """Write a model with random weights, for benchmarks and tests of tool chains."""
     from qhn2edge import commands
 
     _finish(commands.random_model(given, _console(given)), given)
 
 
-@cli.command()
+@cli.command(short_help="Go the whole way once, on digits.", epilog=examples("qhn2edge demo --out my-demo"))
 @click.option("--out", type=click.Path(), default="demo-run", show_default=True, help="Folder to make.")
 @options.seed
 @options.replace
@@ -216,12 +213,7 @@ def random_model(**given: Any) -> None:  # noqa: ANN401
 @options.quiet
 @options.json_output
 def demo(**given: Any) -> None:  # noqa: ANN401
-    r"""Go the whole way once: digits, training, model, C, compiler, cross-check.
-
-    \b
-    Example:
-      qhn2edge demo --out my-demo
-    """
+    """Go the whole way once: digits, training, model, C, compiler, cross-check."""
     from qhn2edge import commands
 
     _finish(commands.demo(given, _console(given)), given)
@@ -239,7 +231,7 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "qhn2edge"
-        return _complain(f"{error.format_message().rstrip('.')}. See '{where} --help'.")
+        return _complain(f"{error.format_message().rstrip('.?')}. See '{where} --help'.")
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _complain("stopped.", STOPPED)
     except QhnError as error:

@@ -128,12 +128,7 @@ class Model:
 
     def __post_init__(self) -> None:
         """Check the rules; copy the provenance so that nobody can change it from outside."""
-        if not _NAME.fullmatch(self.name):
-            raise ModelError(
-                "model name is impossible",
-                got=self.name,
-                expected="a letter, then up to 63 letters, digits, '-' or '_'",
-            )
+        check_name(self.name)
         _check_chain(self)
         try:
             canonical_json(dict(self.provenance))
@@ -178,6 +173,20 @@ class Model:
     def __hash__(self) -> int:
         """Hash by content."""
         return hash(self.digest)
+
+
+def check_name(name: str) -> None:
+    """Refuse a model name from which no file name and no C identifier can be made.
+
+    Raises:
+        ModelError: not a letter followed by at most 63 letters, digits, ``-`` or ``_``.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            "model name is impossible",
+            got=name,
+            expected="a letter, then up to 63 letters, digits, '-' or '_'",
+        )
 
 
 def _check_chain(model: Model) -> None:

@@ -164,7 +164,9 @@ seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed
 memory = click.option(
     "--memory", type=float, default=1.0, show_default=True, metavar="GB", help="Working memory for the costs."
 )
+name = click.option("--name", metavar="NAME", help="The model's name.  [default: from the data set]")
 training_options = stack(
+    name,
     loss, depth, restarts, optimizer, max_iterations, learning_rate, engine, shots, pick, seed, memory
 )
 cache = click.option(

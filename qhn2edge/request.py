@@ -79,6 +79,7 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
         pick=options["pick"],
         seed=options["seed"],
         memory_bytes=int(options["memory"] * 1e9),
+        name=options.get("name"),
     )
 
 

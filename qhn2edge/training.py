@@ -25,7 +25,7 @@ from qhn2edge.cost import DEFAULT_MEMORY_BYTES, CostFunction, FloatArray
 from qhn2edge.enumeration import enumerate_costs
 from qhn2edge.errors import TrainingError
 from qhn2edge.interpreter import accuracy
-from qhn2edge.model import Model
+from qhn2edge.model import Model, check_name
 from qhn2edge.space import BitArray, SearchSpace, bits_of_index
 from qhn2edge.storage import JsonObject, digest_json
 
@@ -59,6 +59,7 @@ class TrainingSettings:
             "probable" (the most probable one of the restart with the lowest energy).
         seed: seed of angles and measurements, 0 or more.
         memory_bytes: bound on the working memory of the cost enumeration.
+        name: the model's name; None makes one from the data set's name.
 
     Raises:
         TrainingError: a value is out of range.
@@ -74,6 +75,7 @@ class TrainingSettings:
     pick: str = "measured"
     seed: int = 0
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    name: str | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -89,6 +91,8 @@ class TrainingSettings:
                 raise TrainingError(f"{name} is impossible", got=value, expected=f"{least} or more")
         if self.pick not in PICKS:
             raise TrainingError("unknown pick", got=self.pick, expected=" or ".join(PICKS))
+        if self.name is not None:
+            check_name(self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +204,7 @@ class TrainingResult:
 
     def model_of(self, candidate: Candidate) -> Model:
         """Return the integer model of a bitstring, with its provenance."""
-        name = model_name(self.data.name)
+        name = self.settings.name or model_name(self.data.name)
         return self.space.decode(candidate.bits, name, provenance(self, candidate))
 
     def to_json(self) -> JsonObject:

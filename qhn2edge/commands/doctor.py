@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def doctor(console: Console) -> tuple[JsonObject, int]:
     rows = [
         (
             s.tool.name,
-            s.version or "yes" if s.found else "missing",
+            short_version(s.version) if s.found else "missing",
             s.tool.purpose,
             "" if s.found else s.tool.how_to_get,
         )
@@ -55,3 +56,9 @@ def doctor(console: Console) -> tuple[JsonObject, int]:
         "c_compiler": chosen,
         "tools": tools,
     }, 0
+
+
+def short_version(version: str | None) -> str:
+    """Return the number in a program's version line: ``cc (Debian 12.2.0-14) 12.2.0`` has 12.2.0."""
+    numbers = re.findall(r"(?<![\w.-])\d+(?:\.\d+)+", version or "")
+    return numbers[-1] if numbers else version or "yes"

@@ -61,7 +61,7 @@ def train(
         return {"space": space.to_json(), "bits": space.n_bits}, 0
     if not resume:
         config = config_of({k: v for k, v in options.items() if k not in _NOT_CONFIG})
-        run = RunFolder.create(out or free_name(Path("runs"), model_name(data.name)), config)
+        run = RunFolder.create(out or free_name(Path("runs"), settings.name or model_name(data.name)), config)
     with stop_cleanly(run, console):
         result = run_training(run, space, data, settings, options)
     files = run.write_result(result)
