@@ -71,10 +71,11 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
     resume, out = given.pop("resume"), given.pop("out")
     if resume:
         _refuse_with_resume(context, out)
-    defaults = {p.name: p.get_default(context) for p in context.command.params if p.name in given}
-    outcome = commands.train(
-        given, out=_path(out), resume=_path(resume), defaults=defaults, console=_console(given)
-    )
+        shown = {name: given[name] for name in ("quiet", "as_json", "cache")}
+        given = {**_options_of_run(context, resume), **shown}
+    # The order of the command's options, so that equal options give equal configuration files.
+    ordered = {p.name: given[p.name] for p in context.command.params if p.name in given}
+    outcome = commands.train(ordered, out=_path(out), resume=_path(resume), console=_console(given))
     _finish(outcome, given)
 
 
@@ -269,6 +270,16 @@ def _console(given: dict[str, Any]) -> Console:
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _options_of_run(context: click.Context, run: str) -> dict[str, Any]:
+    """Return the options that a run folder's configuration holds, read as click reads them."""
+    from qhn2edge.runs import CONFIG, RunFolder
+
+    source = str(Path(run) / CONFIG)
+    defaults = options.config_defaults(context.command, RunFolder.open(Path(run)).config(), source)
+    again = context.command.make_context("train", [], parent=context.parent, default_map=defaults)
+    return {name: value for name, value in again.params.items() if name not in {"resume", "out"}}
 
 
 def _refuse_with_resume(context: click.Context, out: str | None) -> None:

@@ -10,6 +10,7 @@ partial sum is an integer that the type holds exactly. All 2^N costs at once: en
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]
 DEFAULT_MEMORY_BYTES = 10**9
 # A tile of logits that stays in the cache between the matrix product and the table look-up.
 _TILE_LOGITS = 2**20
-# Longest table of losses by integer logit; wider logits are fed to the formula instead.
+# Longest table of losses of all integers in a range; of wider logits, only those that occur get an entry.
 _MAX_LOSS_TABLE = 2**21
 _EXACT_FLOAT32 = 2**24
 
@@ -123,8 +124,9 @@ class CostFunction:
 
     def _tile(self, architecture: Architecture) -> int:
         """Bitstrings a tile: its activations fit the cache, or at least the memory bound."""
-        width = max(architecture.widths[1:])
-        return max(1, min(_TILE_LOGITS, self.memory_bytes // 64) // (width * len(self.data.y_train)))
+        n_numbers = max(architecture.widths[1:]) * len(self.data.y_train)
+        n_numbers = max(n_numbers, *(i * o for i, o in itertools.pairwise(architecture.widths)))
+        return max(1, min(_TILE_LOGITS, self.memory_bytes // 64) // n_numbers)
 
     def _tile_costs(self, architecture: Architecture, bits: BitArray) -> FloatArray:
         """Return the costs of bitstrings that share an architecture."""
@@ -135,14 +137,14 @@ class CostFunction:
             return np.asarray(class_loss(self.loss_name, real, y).mean(axis=-1))
         z = logits[:, 0, :]
         low, high = int(z.min()), int(z.max())
-        if high - low < _MAX_LOSS_TABLE:
-            steps = architecture.logit_scale * np.arange(low, high + 1, dtype=np.float64)
-            tables = [scalar_loss(self.loss_name, steps, positive) for positive in (False, True)]
-            return mean_of_tables(z, low, tables[0], tables[1], n_first)
-        real = architecture.logit_scale * z.astype(np.float64)
-        negative = scalar_loss(self.loss_name, real[:, :n_first], positive=False).sum(axis=1)
-        positive = scalar_loss(self.loss_name, real[:, n_first:], positive=True).sum(axis=1)
-        return np.asarray((negative + positive) / len(y))
+        if high - low < min(_MAX_LOSS_TABLE, 4 * z.size):
+            steps = np.arange(low, high + 1, dtype=np.float64)
+        else:  # a table without the values that do not occur, looked up by rank
+            steps = np.unique(z).astype(np.float64)
+            z, low = np.searchsorted(steps, z).astype(z.dtype), 0
+        real = architecture.logit_scale * steps
+        tables = [scalar_loss(self.loss_name, real, positive) for positive in (False, True)]
+        return mean_of_tables(z, low, tables[0], tables[1], n_first)
 
     def _logits(self, architecture: Architecture, bits: BitArray) -> AnyFloatArray:
         """Return the integer logits of many networks, [n_bitstrings, n_logits, n_samples]."""

@@ -9,14 +9,15 @@ logarithms of many samples become one (loss_kernels.py). It equals the general w
 
 from __future__ import annotations
 
-import io
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.errors import CostError
+from qhn2edge.errors import CostError, StorageError
 from qhn2edge.loss_kernels import MAX_EXPONENT, sum_of_softplus
 from qhn2edge.space import CHOICE_ROLES, Architecture, bits_of_index
 from qhn2edge.storage import write_bytes
@@ -38,14 +39,13 @@ def enumerate_costs(
         cost: the cost function; its ``memory_bytes`` bounds the working memory, result included.
         progress: called with (bitstrings done, 2^n_bits).
         cache: folder for saved cost vectors; one with the same digest is used instead of computing, and a
-            damaged one is computed again.
+            damaged one is computed again. Nothing is saved in a folder that cannot be written.
 
     Raises:
         CostError: too many bits for the memory; the message says what they are made of.
-        StorageError: the cache folder cannot be written.
     """
     check_enumerable(cost)
-    path = None if cache is None else cache / f"costs-{cost.digest.removeprefix('sha256:')[:32]}.npy"
+    path = None if cache is None else cache / f"costs-{cost.digest.removeprefix('sha256:')[:32]}.f64"
     saved = _load(path, 2**cost.space.n_bits) if path else None
     if saved is not None:
         return saved
@@ -158,16 +158,20 @@ def _architecture(cost: CostFunction, level_pattern: int) -> Architecture:
 def _load(path: Path, n_costs: int) -> FloatArray | None:
     """Return a saved cost vector, or None where there is none that can be trusted."""
     try:
-        costs = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        content = path.read_bytes()
+    except OSError:
         return None
-    if costs.shape != (n_costs,) or costs.dtype != np.float64 or not np.isfinite(costs).all():
-        return None
-    return np.asarray(costs, dtype=np.float64)
+    saved, checksum = content[: 8 * n_costs], content[8 * n_costs :]
+    return np.frombuffer(saved, dtype="<f8").astype(np.float64) if checksum == _checksum(saved) else None
 
 
 def _save(path: Path, costs: FloatArray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stream = io.BytesIO()
-    np.save(stream, costs, allow_pickle=False)
-    write_bytes(path, stream.getvalue())
+    """Save a cost vector: little-endian float64, then its SHA-256. A failure costs time only."""
+    content = costs.astype("<f8", copy=False).tobytes()
+    with contextlib.suppress(OSError, StorageError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content + _checksum(content))
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -41,12 +41,20 @@ class QhnError(Exception):
             text += f"{',' if self.got is not None else ':'} expected {self.expected}"
         if self.next_step is not None:
             text += f". {self.next_step[:1].upper()}{self.next_step[1:]}"
-        return text if text.endswith(".") else text + "."
+        return _printable(text if text.endswith(".") else text + ".")
 
 
 def _one_line(value: object) -> str:
-    text = " ".join(str(value).split())
+    try:
+        text = " ".join(str(value).split())
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of too many digits
+        text = f"a value of type {type(value).__name__} that is too large to show"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def _printable(text: str) -> str:
+    """Escape line breaks, terminal controls and lone surrogates, which file names and contents can hold."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class DataError(QhnError):

@@ -116,15 +116,15 @@ def check_inputs(model: Model, x: NDArray[np.generic]) -> Int64Array:
             got=array.dtype,
             next_step="encode raw features with model.input.encoder",
         )
-    values = array.astype(np.int64)
-    wrong = (values < expected.low) | (values > expected.high)
+    # Compared before the conversion, which would wrap the largest unsigned integers.
+    wrong = (array < expected.low) | (array > expected.high)
     if expected.kind == "bit":
-        wrong |= values == 0
+        wrong |= array == 0
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise InputError(
             f"input {row}, feature {column} is out of range",
-            got=int(values[row, column]),
+            got=int(array[row, column]),
             expected="-1 or +1" if expected.kind == "bit" else f"{expected.low} to {expected.high}",
         )
-    return values
+    return array.astype(np.int64)

@@ -15,6 +15,7 @@ most significant first, and words follow each other from word 0 on.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -56,6 +57,9 @@ class Relu:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        object.__setattr__(self, "shift", plain_int(self.shift, "relu shift"))
+        if self.clip_bits is not None:
+            object.__setattr__(self, "clip_bits", plain_int(self.clip_bits, "relu clip_bits"))
         if not 0 <= self.shift <= MAX_SHIFT:
             raise ModelError("relu shift is impossible", got=self.shift, expected=f"0 to {MAX_SHIFT}")
         if self.clip_bits is not None and not 1 <= self.clip_bits <= MAX_CLIP_BITS:
@@ -85,6 +89,8 @@ class Table:
 
     def __post_init__(self) -> None:
         """Check the size and the ranges."""
+        object.__setattr__(self, "low", plain_int(self.low, "table low"))
+        object.__setattr__(self, "values", tuple(plain_int(value, "table value") for value in self.values))
         if not 1 <= len(self.values) <= MAX_TABLE:
             raise ModelError(
                 "table has an impossible size", got=len(self.values), expected=f"1 to {MAX_TABLE:,} values"
@@ -140,15 +146,16 @@ class Dense:
             )
         if bias.shape != weights.shape[:1]:
             raise ModelError("bias has the wrong shape", got=bias.shape, expected=str(weights.shape[:1]))
-        low, high = self.levels
-        if not LEVEL_MIN <= low < high <= LEVEL_MAX:
+        levels = tuple(plain_int(level, "weight level") for level in self.levels)
+        if len(levels) != 2 or not LEVEL_MIN <= levels[0] < levels[1] <= LEVEL_MAX:
             raise ModelError(
                 "weight levels are impossible",
-                got=f"({low}, {high})",
+                got=levels,
                 expected=f"two integers lo < hi from {LEVEL_MIN} to {LEVEL_MAX}",
             )
         object.__setattr__(self, "weights_bin", weights)
         object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "levels", levels)
 
     @property
     def n_in(self) -> int:
@@ -179,7 +186,8 @@ def pack_bits(bits: NDArray[np.uint8]) -> NDArray[np.uint32]:
     n_bits = bits.shape[-1]
     padding = [(0, 0)] * (bits.ndim - 1) + [(0, -n_bits % WORD_BITS)]
     padded = np.pad(bits.astype(np.uint8), padding)
-    return np.packbits(padded, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+    packed = np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little"))
+    return packed.view("<u4").astype(np.uint32)
 
 
 def unpack_bits(words: NDArray[np.uint32], n_bits: int) -> NDArray[np.uint8]:
@@ -218,6 +226,14 @@ def hex_to_words(text: str) -> NDArray[np.uint32]:
     if len(text) % 8 or set(text) - set("0123456789abcdef"):
         raise ModelError("packed row is not hexadecimal", got=text, expected="groups of 8 digits 0-9a-f")
     return np.array([int(text[i : i + 8], 16) for i in range(0, len(text), 8)], dtype=np.uint32)
+
+
+def plain_int(value: object, what: str) -> int:
+    """Return a plain int, so that a model holds what its file can say (no float, no NumPy scalar)."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # the except branch is for all other types
+    except TypeError:
+        raise ModelError(f"{what} must be an integer", got=value) from None
 
 
 def _frozen(

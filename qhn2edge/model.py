@@ -19,11 +19,12 @@ import numpy as np
 
 from qhn2edge.data.encoder import KIND_RANGES, Encoder
 from qhn2edge.errors import ModelError
-from qhn2edge.layers import INT32_MAX, WORD_BITS, Dense, Identity
+from qhn2edge.layers import INT32_MAX, WORD_BITS, Dense, Identity, plain_int
 from qhn2edge.ranges import LayerRange, layer_ranges
 from qhn2edge.storage import canonical_json, digest_json
 
 HEAD_KINDS = ("threshold", "argmax")
+MAX_DEPTH = 64  # of the provenance: far from the recursion limit of whatever reads it
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -43,6 +44,8 @@ class Input:
 
     def __post_init__(self) -> None:
         """Check the counts."""
+        object.__setattr__(self, "n_features", plain_int(self.n_features, "number of features"))
+        _check_text(self.feature_names, "feature names")
         if len(self.feature_names) not in {0, self.n_features}:
             raise ModelError(
                 "feature names do not fit", got=len(self.feature_names), expected=f"none or {self.n_features}"
@@ -88,6 +91,7 @@ class Head:
 
     def __post_init__(self) -> None:
         """Check the rules."""
+        _check_text(self.classes, "classes")
         if self.kind not in HEAD_KINDS:
             raise ModelError("unknown head", got=self.kind, expected=" or ".join(HEAD_KINDS))
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
@@ -98,6 +102,7 @@ class Head:
             raise ModelError("a threshold head has two classes", got=len(self.classes))
         if not (np.isfinite(self.logit_scale) and self.logit_scale > 0):
             raise ModelError("logit_scale is impossible", got=self.logit_scale, expected="a number above 0")
+        object.__setattr__(self, "logit_scale", float(self.logit_scale))
 
     @property
     def n_logits(self) -> int:
@@ -130,10 +135,7 @@ class Model:
         """Check the rules; copy the provenance so that nobody can change it from outside."""
         check_name(self.name)
         _check_chain(self)
-        try:
-            canonical_json(dict(self.provenance))
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"provenance is not a JSON object ({error})") from error
+        _check_provenance(self.provenance)
         object.__setattr__(self, "provenance", copy.deepcopy(dict(self.provenance)))
         _check_int32(self)
 
@@ -189,6 +191,11 @@ def check_name(name: str) -> None:
         )
 
 
+def _check_text(names: tuple[str, ...], what: str) -> None:
+    if not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{what} must be text", got=names)
+
+
 def _check_chain(model: Model) -> None:
     if not model.layers:
         raise ModelError("a model needs at least one layer")
@@ -206,6 +213,26 @@ def _check_chain(model: Model) -> None:
         width = layer.n_out
     if width != model.head.n_logits:
         raise ModelError("the last layer does not fit the head", got=width, expected=f"{model.head.n_logits}")
+
+
+def _check_provenance(provenance: Mapping[str, Any]) -> None:
+    try:
+        canonical_json(dict(provenance))
+        too_deep = _is_deeper(provenance, MAX_DEPTH)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"provenance is not a JSON object ({error})") from error
+    except RecursionError:
+        too_deep = True
+    if too_deep:
+        raise ModelError("provenance is nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Return whether objects and lists are nested more than ``depth`` levels deep."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    parts = value.values() if isinstance(value, Mapping) else value
+    return depth == 0 or any(_is_deeper(part, depth - 1) for part in parts)
 
 
 def _check_int32(model: Model) -> None:

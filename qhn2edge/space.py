@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from qhn2edge.activations import check_activation, make_activation
 from qhn2edge.errors import SpaceError
-from qhn2edge.layers import INT32_MAX, LEVEL_MAX, LEVEL_MIN, Activation, Dense, Identity
+from qhn2edge.layers import INT32_MAX, LEVEL_MAX, LEVEL_MIN, MAX_WIDTH, Activation, Dense, Identity
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.storage import JsonObject
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 BitArray = NDArray[np.uint8]
 CHOICE_ROLES = ("width", "activation", "levels")
+MAX_INDEX_BITS = 62
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class SearchSpace:
 
     Raises:
         SpaceError: a size, level or choice is impossible.
+        DataError: the encoder is made for another number of features.
     """
 
     n_features: int
@@ -119,6 +121,10 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         """Check the sizes; fill in one width a hidden layer where no choice is asked for."""
+        for name in ("classes", "hidden", "activations", "feature_names"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("widths", "levels"):
+            object.__setattr__(self, name, tuple(tuple(options) for options in getattr(self, name)))
         if not self.widths:
             object.__setattr__(self, "widths", tuple((n,) for n in self.hidden))
         _check_sizes(self)
@@ -190,15 +196,17 @@ class SearchSpace:
         Raises:
             SpaceError: a field is missing or has the wrong shape.
         """
-        parts = []
+        parts: list[NDArray[Any]] = []
         for field in self.fields:
-            value = np.asarray(values.get(field.name), dtype=object)
+            value = np.asarray(values.get(field.name))
             n_axes = len(field.shape)
             if value.ndim < n_axes or value.shape[value.ndim - n_axes :] != field.shape:
                 raise SpaceError(
                     f"field {field.name} does not fit", got=value.shape, expected=str(field.shape)
                 )
-            parts.append(value.reshape(*value.shape[: value.ndim - n_axes], field.n_bits).astype(np.uint8))
+            parts.append(value.reshape(*value.shape[: value.ndim - n_axes], field.n_bits))
+            if parts[-1].shape[:-1] != parts[0].shape[:-1]:
+                raise SpaceError("the fields are for different numbers of bitstrings", got=field.name)
         return self.check_bits(np.concatenate(parts, axis=-1))
 
     def check_bits(self, bits: BitArray) -> BitArray:
@@ -214,6 +222,8 @@ class SearchSpace:
 
     def architecture(self, bits: BitArray) -> Architecture:
         """Return what the choice bits of one bitstring (uint8 [n_bits]) select."""
+        if np.ndim(bits) != 1:
+            raise SpaceError("one bitstring describes one network", got=f"shape {np.shape(bits)}")
         values = self.split(bits)
         choices = [_number(values[f.name]) for f in self.fields if f.role in CHOICE_ROLES]
         return _architecture(self, tuple(choices))
@@ -228,8 +238,8 @@ class SearchSpace:
             name: the model's name.
             provenance: where it comes from.
         """
-        values = self.split(bits)
         architecture = self.architecture(bits)
+        values = self.split(bits)
         layers = []
         for number, (n_in, n_out) in enumerate(itertools.pairwise(architecture.widths), start=1):
             low, high = architecture.levels
@@ -268,7 +278,15 @@ class SearchSpace:
         return list(itertools.product(*(range(n) for n in _choice_counts(self))))
 
     def index(self, bits: BitArray) -> NDArray[np.int64]:
-        """Return the position of bitstrings in a cost vector: first bit most significant; int64 [...]."""
+        """Return the position of bitstrings in a cost vector: first bit most significant; int64 [...].
+
+        Raises:
+            SpaceError: not bitstrings of this space, or the space has more than 62 bits.
+        """
+        if self.n_bits > MAX_INDEX_BITS:
+            raise SpaceError(
+                "too many bits for an index", got=self.composition, expected=f"at most {MAX_INDEX_BITS} bits"
+            )
         array = self.check_bits(bits).astype(np.int64)
         powers = 1 << np.arange(self.n_bits - 1, -1, -1, dtype=np.int64)
         return np.asarray(array @ powers, dtype=np.int64)
@@ -405,11 +423,20 @@ def _matches(space: SearchSpace, architecture: Architecture, model: Model) -> bo
 
 
 def _check_sizes(space: SearchSpace) -> None:
-    for n in (space.n_features, *space.hidden):
-        if n < 1:
-            raise SpaceError("a layer has an impossible width", got=n, expected="1 or more")
     if len(space.classes) < 2:
         raise SpaceError("too few classes", got=len(space.classes), expected="2 or more")
+    if len(set(space.classes)) != len(space.classes):
+        raise SpaceError("a class label is given twice", got=", ".join(space.classes))
+    for n in (space.n_features, *space.hidden, space.n_logits):
+        if not 1 <= n <= MAX_WIDTH:
+            raise SpaceError("a layer has an impossible width", got=n, expected=f"1 to {MAX_WIDTH:,}")
+    space.encoder.check_features(space.n_features)
+    if len(space.feature_names) not in {0, space.n_features}:
+        raise SpaceError(
+            "feature names do not fit",
+            got=len(space.feature_names),
+            expected=f"none or {space.n_features}",
+        )
     if len(space.widths) != len(space.hidden):
         raise SpaceError(
             "the width choices do not fit the hidden layers",
@@ -417,7 +444,7 @@ def _check_sizes(space: SearchSpace) -> None:
             expected=f"none, or one for each of the {len(space.hidden)} hidden layers",
         )
     for widths, full in zip(space.widths, space.hidden, strict=True):
-        if max(widths) != full or min(widths) < 1:
+        if max(widths, default=0) != full or min(widths) < 1:
             raise SpaceError(
                 "a width choice is impossible", got=_or(widths), expected=f"1 to {full}, {full} included"
             )

@@ -79,27 +79,29 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        _swap_in(temporary, path)
+        _swap_in(temporary, path, replace=replace)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap_in(temporary: Path, path: Path) -> None:
+def _swap_in(temporary: Path, path: Path, *, replace: bool) -> None:
     """Rename ``temporary`` to ``path``; an existing folder is moved aside first and restored on failure."""
-    if not path.exists():
-        temporary.rename(path)
+    if not replace or not path.exists():
+        temporary.rename(path)  # fails where somebody has filled ``path`` in the meantime
         return
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-    path.rename(aside / path.name)
+    old = aside / path.name
     try:
+        path.rename(old)
         temporary.rename(path)
-    except OSError:
-        (aside / path.name).rename(path)
+    except BaseException:
+        if old.exists():
+            old.rename(path)  # where this fails too, the old folder stays aside: it is never deleted
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def canonical_json(value: object) -> str:

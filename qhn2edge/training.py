@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.cost import DEFAULT_MEMORY_BYTES, CostFunction, FloatArray
-from qhn2edge.enumeration import enumerate_costs
+from qhn2edge.enumeration import check_enumerable, enumerate_costs
 from qhn2edge.errors import TrainingError
 from qhn2edge.interpreter import accuracy
 from qhn2edge.model import Model, check_name
@@ -285,6 +285,7 @@ def train(
     from qhn2edge.optimizers import make_optimizer
 
     settings = settings or TrainingSettings()
+    check_request(space, data, settings)
     cost = CostFunction(space, data, settings.loss, settings.memory_bytes)
     optimizer = make_optimizer(settings.optimizer, **settings.optimizer_options)
     ansatz = Brickwork(space.n_bits, settings.depth)
@@ -293,6 +294,21 @@ def train(
     digest = digest_json({"cost": cost.digest, "settings": _settings_json(settings)})
     loop = _Loop(settings, ansatz, costs, engine, optimizer, digest, checkpoint, observer)
     return summarise(space, data, settings, costs, loop.run())
+
+
+def check_request(space: SearchSpace, data: DataSet, settings: TrainingSettings) -> None:
+    """Refuse an impossible run before anything is computed or written.
+
+    Raises:
+        CostError, CircuitError, OptimizerError: the loss does not fit, there are too many bits, or an
+            optimiser, an engine or one of their options is unknown.
+    """
+    from qhn2edge.circuits import Brickwork, make_engine
+    from qhn2edge.optimizers import make_optimizer
+
+    check_enumerable(CostFunction(space, data, settings.loss, settings.memory_bytes))
+    make_optimizer(settings.optimizer, **settings.optimizer_options)
+    make_engine(Brickwork(space.n_bits, settings.depth), None, settings.engine)
 
 
 _CURVE = "energy_curve"

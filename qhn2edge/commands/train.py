@@ -18,7 +18,13 @@ from qhn2edge.report.tables import result_table, space_table
 from qhn2edge.request import config_of, data_of, settings_of, space_of
 from qhn2edge.runs import RunFolder
 from qhn2edge.storage import JsonObject
-from qhn2edge.training import SUCCESS_TOLERANCE, TrainingResult, TrainingSettings, model_name
+from qhn2edge.training import (
+    SUCCESS_TOLERANCE,
+    TrainingResult,
+    TrainingSettings,
+    check_request,
+    model_name,
+)
 from qhn2edge.training import train as train_space
 
 if TYPE_CHECKING:
@@ -34,28 +40,22 @@ _NOT_CONFIG = ("as_json", "quiet", "cache", "dry_run")
 
 
 def train(
-    options: Mapping[str, Any],
-    *,
-    out: Path | None,
-    resume: Path | None,
-    defaults: Mapping[str, Any],
-    console: Console,
+    options: Mapping[str, Any], *, out: Path | None, resume: Path | None, console: Console
 ) -> tuple[JsonObject, int]:
     """Train, or continue a run.
 
     Args:
-        options: the options of the command line.
+        options: the options of the command line, or of the run folder to continue.
         out: the run folder to make; None picks a free name under ``runs/``.
-        resume: a run folder to continue; its configuration replaces ``options``.
-        defaults: values of options that a run folder's configuration leaves out.
+        resume: a run folder to continue.
         console: where the text goes.
     """
     if resume:
         run = RunFolder.open(resume)
-        options = {**options, **defaults, **run.config()}
     data = data_of(options)
     space = space_of(options, data)
     settings = settings_of(options)
+    check_request(space, data, settings)
     describe(console, data, space, settings)
     if options["dry_run"]:
         return {"space": space.to_json(), "bits": space.n_bits}, 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from qhn2edge.layers import Relu, activation_kind
@@ -37,7 +38,7 @@ def plain_table(
         numeric = bool(cells) and all(row[i][:1].isdigit() or row[i][:1] in "-+" for row in cells)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 
