@@ -21,7 +21,7 @@ _PUBLIC = {
     "Model": "qhn2edge.model",
     "QhnError": "qhn2edge.errors",
     "SearchSpace": "qhn2edge.space",
-    "TrainingSettings": "qhn2edge.training",
+    "TrainingSettings": "qhn2edge.settings",
     "export_model": "qhn2edge.backends",
     "load_data": "qhn2edge.data",
     "load_model": "qhn2edge.model",

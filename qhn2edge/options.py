@@ -166,8 +166,7 @@ memory = click.option(
 )
 name = click.option("--name", metavar="NAME", help="The model's name.  [default: from the data set]")
 training_options = stack(
-    name,
-    loss, depth, restarts, optimizer, max_iterations, learning_rate, engine, shots, pick, seed, memory
+    name, loss, depth, restarts, optimizer, max_iterations, learning_rate, engine, shots, pick, seed, memory
 )
 cache = click.option(
     "--cache",

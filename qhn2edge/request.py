@@ -8,8 +8,8 @@ from typing import Any
 
 from qhn2edge.data import DataSet, load_data, parse_size
 from qhn2edge.errors import ConfigError
+from qhn2edge.settings import TrainingSettings
 from qhn2edge.space import SearchSpace
-from qhn2edge.training import TrainingSettings
 
 # Options that name a file or folder; a run's configuration keeps them as absolute paths.
 _PATH_OPTIONS = ("files",)

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from qhn2edge.errors import ConfigError, StorageError, TrainingError
 from qhn2edge.model import save_model
+from qhn2edge.results import Restart, TrainingResult
 from qhn2edge.storage import new_folder, read_bytes, write_bytes, write_json, write_text
-from qhn2edge.training import Restart, TrainingResult
 
 CONFIG, CHECKPOINT, RESULT, ENERGY = "config.toml", "checkpoint.npz", "result.json", "energy.csv"
 Arrays = Mapping[str, NDArray[Any]]

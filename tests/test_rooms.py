@@ -23,7 +23,7 @@ ROOMS = (
     ("losses", "loss_kernels", "cost", "enumeration"),
     ("circuits",),
     ("optimizers",),
-    ("training", "baselines", "runs"),
+    ("settings", "results", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
     ("verify",),

@@ -16,16 +16,11 @@ from qhn2edge.data import DataSet, load_data
 from qhn2edge.enumeration import enumerate_costs
 from qhn2edge.errors import ModelError, OptimizerError, TrainingError
 from qhn2edge.interpreter import accuracy
+from qhn2edge.results import Restart, TrainingResult, model_name
 from qhn2edge.runs import FileCheckpoint
+from qhn2edge.settings import TrainingSettings
 from qhn2edge.space import SearchSpace
-from qhn2edge.training import (
-    BATCH,
-    Restart,
-    TrainingResult,
-    TrainingSettings,
-    model_name,
-    train,
-)
+from qhn2edge.training import BATCH, train
 
 SETTINGS = TrainingSettings(depth=2, restarts=4, seed=3, optimizer_options={"max_iterations": 60})
 

@@ -22,7 +22,7 @@ from qhn2edge.verify import verify as cross_check
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qhn2edge.training import TrainingResult
+    from qhn2edge.results import TrainingResult
 
 # What ``qhn2edge train`` would be given, apart from defaults.
 DEMO: Mapping[str, Any] = {

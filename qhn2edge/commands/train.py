@@ -16,15 +16,11 @@ from qhn2edge.report.drawing import draw_fields
 from qhn2edge.report.progress import show_training
 from qhn2edge.report.tables import result_table, space_table
 from qhn2edge.request import config_of, data_of, settings_of, space_of
+from qhn2edge.results import SUCCESS_TOLERANCE, TrainingResult, model_name
 from qhn2edge.runs import RunFolder
+from qhn2edge.settings import TrainingSettings
 from qhn2edge.storage import JsonObject
-from qhn2edge.training import (
-    SUCCESS_TOLERANCE,
-    TrainingResult,
-    TrainingSettings,
-    check_request,
-    model_name,
-)
+from qhn2edge.training import check_request
 from qhn2edge.training import train as train_space
 
 if TYPE_CHECKING:

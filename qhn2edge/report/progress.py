@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from qhn2edge.report.drawing import draw_curve
 
 if TYPE_CHECKING:
-    from qhn2edge.training import Restart
+    from qhn2edge.results import Restart
 
 
 class TrainingView:
@@ -51,8 +51,8 @@ class TrainingView:
         """Print the restart's falling energy."""
         energies = restart.energies.tolist()
         self.bars.console.print(
-            f"restart {restart.number + 1:>3}  E {energies[0]:.4f} {draw_curve(energies)} {restart.energy:.4f}"
-            f"  {len(energies):>4} steps, top network {restart.probability:>4.0%}",
+            f"restart {restart.number + 1:>3}  E {energies[0]:.4f} {draw_curve(energies)} "
+            f"{restart.energy:.4f}  {len(energies):>4} steps, top network {restart.probability:>4.0%}",
             highlight=False,
         )
 

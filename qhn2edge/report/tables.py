@@ -15,14 +15,12 @@ from qhn2edge.layers import Table as TableActivation
 if TYPE_CHECKING:
     from qhn2edge.layers import Activation
     from qhn2edge.model import Model
+    from qhn2edge.results import Candidate, TrainingResult
     from qhn2edge.space import SearchSpace
     from qhn2edge.storage import JsonObject
-    from qhn2edge.training import Candidate, TrainingResult
 
 
-def plain_table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
-) -> Table:
+def plain_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """Return a table; columns whose cells are all numbers are aligned to the right.
 
     Args:
