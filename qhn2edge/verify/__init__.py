@@ -1,0 +1,9 @@
+"""The same vectors through every backend, integers compared with the interpreter's."""
+
+from __future__ import annotations
+
+from qhn2edge.verify.certificate import Certificate, write_certificate
+from qhn2edge.verify.crosscheck import Report, verify
+from qhn2edge.verify.vectors import Vectors, test_vectors
+
+__all__ = ["Certificate", "Report", "Vectors", "test_vectors", "verify", "write_certificate"]

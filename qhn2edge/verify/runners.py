@@ -1,0 +1,54 @@
+"""What can run a model besides the interpreter: one line of :data:`RUNNERS` for each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qhn2edge.errors import ConfigError
+from qhn2edge.model import Model
+from qhn2edge.verify import run_c
+from qhn2edge.verify.results import LayerValues, RunResult
+
+IntMatrix = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A backend that can be checked.
+
+    Attributes:
+        name: the backend's name.
+        missing: returns None when it can run here, else one line that says what it lacks and how to get it.
+        run: runs a model on int [n, n_features]. The folder holds files exported earlier, which are run as
+            they are; None means a fresh export.
+        trace: runs one vector, int [n_features], and returns every layer's values, first to last, or an
+            empty list when it cannot this time; None when the backend can never look inside.
+    """
+
+    name: str
+    missing: Callable[[], str | None]
+    run: Callable[[Model, IntMatrix, Path | None], RunResult]
+    trace: Callable[[Model, IntMatrix, Path | None], list[LayerValues]] | None
+
+
+RUNNERS: dict[str, Runner] = {
+    runner.name: runner for runner in (Runner("c", run_c.missing, run_c.run, run_c.trace),)
+}
+
+
+def find_runner(name: str) -> Runner:
+    """Return the runner of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in RUNNERS:
+        raise ConfigError(
+            "unknown backend to verify", got=name, expected=f"one of {', '.join(sorted(RUNNERS))}"
+        )
+    return RUNNERS[name]

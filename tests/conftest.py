@@ -1,0 +1,44 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+from qhn2edge.errors import ToolError
+from qhn2edge.toolchain import CompilerFound, host_c_compiler, zig_compiler
+
+
+def absent(what: str) -> NoReturn:
+    """Skip a test whose tool is missing; where the variable CI is set, fail instead."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def host_compiler() -> CompilerFound:
+    """The C compiler of this machine."""
+    try:
+        return host_c_compiler()
+    except ToolError as error:
+        absent(f"a C compiler ({error})")
+
+
+@pytest.fixture(scope="session")
+def sanitizing_compiler(host_compiler: CompilerFound) -> CompilerFound:
+    """A C compiler that links address and undefined-behaviour sanitizers."""
+    if not host_compiler.can_sanitize:
+        absent("a C compiler with sanitizers (gcc or clang)")
+    return host_compiler
+
+
+@pytest.fixture(scope="session")
+def zig() -> CompilerFound:
+    """The C compiler of the ziglang package."""
+    found = zig_compiler()
+    if found is None:
+        absent("the ziglang package")
+    return found
