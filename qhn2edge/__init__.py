@@ -15,6 +15,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 # public name -> module that defines it
+# (no public name may be a module's name: importing that module would hide it)
 _PUBLIC = {
     "CostFunction": "qhn2edge.cost",
     "DataSet": "qhn2edge.data",
@@ -28,7 +29,7 @@ _PUBLIC = {
     "predict": "qhn2edge.interpreter",
     "save_model": "qhn2edge.model",
     "train": "qhn2edge.training",
-    "verify": "qhn2edge.verify",
+    "verify_model": "qhn2edge.verify",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  (every entry is a string)

@@ -23,7 +23,7 @@ ROOMS = (
     ("losses", "loss_kernels", "cost", "enumeration"),
     ("circuits",),
     ("optimizers",),
-    ("settings", "results", "training", "baselines", "runs"),
+    ("objectives", "settings", "results", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
     ("verify",),
@@ -115,3 +115,9 @@ def test_data_folders_hold_no_python() -> None:
     root = PACKAGE.parent
     assert (root / "export").is_dir()
     assert [p for folder in ("export", "firmware") for p in (root / folder).rglob("*.py")] == []
+
+
+def test_public_names_are_no_modules() -> None:
+    """No public name is a module's name: importing that module would hide it."""
+    tops = {name.split(".")[1] for name, _ in modules() if name.count(".") == 1}
+    assert tops.isdisjoint(qhn2edge.__all__)

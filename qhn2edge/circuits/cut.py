@@ -78,7 +78,7 @@ class CutEngine:
     def probabilities(self, theta: ArrayLike) -> FloatArray:
         """Return |Psi_theta(sigma)|^2, float64 [2^N]."""
         angles = as_theta(self.ansatz, theta)
-        with _double_precision():
+        with double_precision():
             return np.array(_compiled(self.ansatz, "probabilities", 1)(angles))
 
     @cached_property
@@ -91,7 +91,7 @@ class CutEngine:
         batch = as_thetas(self.ansatz, thetas)
         require_cost(self._cost, self.name)
         chunks = [batch[k : k + self._capacity] for k in range(0, max(len(batch), 1), self._capacity)]
-        with _double_precision():
+        with double_precision():
             results = [self._run_chunk(kind, chunk) for chunk in chunks]
         return [np.concatenate(parts) for parts in zip(*results, strict=True)]
 
@@ -113,7 +113,7 @@ def _require_depth(ansatz: Brickwork) -> None:
 
 
 @contextlib.contextmanager
-def _double_precision() -> Iterator[None]:
+def double_precision() -> Iterator[None]:
     """Enable 64-bit numbers on the CPU for this thread and block only; the user's configuration stays."""
     import jax
 
@@ -132,13 +132,13 @@ def _compiled(ansatz: Brickwork, kind: _Kind, capacity: int) -> Callable[..., An
     shape: Any = jax.ShapeDtypeStruct
     if kind == "probabilities":
         single = shape((ansatz.n_angles,), np.float64)
-        return _compile(jax.jit(lambda theta: _probabilities(ansatz, theta)).lower(single))
+        return compile_lowered(jax.jit(lambda theta: _probabilities(ansatz, theta)).lower(single))
     angles = shape((capacity, ansatz.n_angles), np.float64)
     count, cost = shape((), np.int32), shape((2**ansatz.n_qubits,), np.float64)
-    return _compile(jax.jit(_batched(ansatz, kind)).lower(angles, count, cost))
+    return compile_lowered(jax.jit(_batched(ansatz, kind)).lower(angles, count, cost))
 
 
-def _compile(lowered: Any) -> Callable[..., Any]:  # noqa: ANN401  (the type of JAX's lowered function moves)
+def compile_lowered(lowered: Any) -> Callable[..., Any]:  # noqa: ANN401  (the type of JAX's lowered function moves)
     try:
         return lowered.compile(compiler_options=_COMPILER_OPTIONS)  # type: ignore[no-any-return]
     except RuntimeError:  # a version of XLA without that option
@@ -207,7 +207,7 @@ def _halves(ansatz: Brickwork, theta: _Array) -> tuple[_Array, _Array]:
     """Return H [2^high, chi] and L [chi, 2^low] with Psi = H @ L, high >= low."""
     import jax.numpy as jnp
 
-    tensors = _pair_tensors(ansatz, theta)
+    tensors = pair_tensors(ansatz, theta)
     n_pairs, chi = tensors.shape[:2]
     chain = tensors.transpose(0, 2, 4, 3, 1)  # [pair, right bond, upper qubit, lower qubit, left bond]
     lower = jnp.eye(chi, 1, dtype=chain.dtype)  # no CX into qubit 1: left bond 0
@@ -221,7 +221,7 @@ def _halves(ansatz: Brickwork, theta: _Array) -> tuple[_Array, _Array]:
     return upper, lower
 
 
-def _pair_tensors(ansatz: Brickwork, theta: _Array) -> _Array:
+def pair_tensors(ansatz: Brickwork, theta: _Array) -> _Array:
     """Return all pair tensors, complex128 [n_pairs, chi (left), chi (right), 2 (lower qubit), 2 (upper)]."""
     import jax.numpy as jnp
 

@@ -16,8 +16,7 @@ from qhn2edge.report.tables import percent, plain_table
 from qhn2edge.request import config_of, data_of, settings_of, space_of
 from qhn2edge.runs import RunFolder
 from qhn2edge.storage import JsonObject
-from qhn2edge.verify import Report, write_certificate
-from qhn2edge.verify import verify as cross_check
+from qhn2edge.verify import Report, verify_model, write_certificate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +53,7 @@ def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]
     files = run.write_result(result)
     console.print("[bold]2. Export[/] it as C, [bold]compile[/] it, and [bold]compare[/] every integer")
     folder = export_model(result.model, "c", out / "c")
-    report = cross_check(result.model, data.x_test_int, artifacts=folder)
+    report = verify_model(result.model, data.x_test_int, artifacts=folder)
     files += [folder, write_certificate(report.certificate, out / "certificate.json")]
     tell_report(console, report)
     baseline = logistic_regression_accuracy(data)

@@ -13,8 +13,7 @@ from qhn2edge.report.tables import plain_table
 from qhn2edge.request import data_of
 from qhn2edge.runs import CONFIG, read_toml
 from qhn2edge.storage import JsonObject
-from qhn2edge.verify import Report, write_certificate
-from qhn2edge.verify import verify as cross_check
+from qhn2edge.verify import Report, verify_model, write_certificate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +23,7 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
     """Cross-check a model; exit code 1 on any mismatch, or when no backend could run."""
     model = load_model(path)
     data = test_data(path, model, options)
-    report = cross_check(
+    report = verify_model(
         model,
         None if data is None else data.x_test_int,
         backends=options["backends"] or None,

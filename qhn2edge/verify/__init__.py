@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qhn2edge.verify.certificate import Certificate, write_certificate
-from qhn2edge.verify.crosscheck import Report, verify
-from qhn2edge.verify.vectors import Vectors, test_vectors
+from qhn2edge.verify.crosscheck import Report, verify_model
+from qhn2edge.verify.vectors import Vectors, make_vectors
 
-__all__ = ["Certificate", "Report", "Vectors", "test_vectors", "verify", "write_certificate"]
+__all__ = ["Certificate", "Report", "Vectors", "make_vectors", "verify_model", "write_certificate"]

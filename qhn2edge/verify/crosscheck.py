@@ -17,7 +17,7 @@ from qhn2edge.model import Model
 from qhn2edge.verify.certificate import EXACT, MISMATCH, MISSING, BackendResult, Certificate
 from qhn2edge.verify.results import LayerValues, RunResult
 from qhn2edge.verify.runners import RUNNERS, Runner, find_runner
-from qhn2edge.verify.vectors import IntVectors, Vectors, array_digest, test_vectors
+from qhn2edge.verify.vectors import IntVectors, Vectors, array_digest, make_vectors
 
 Progress = Callable[[str], None]
 
@@ -120,7 +120,7 @@ class Report:
         return self.certificate.exact
 
 
-def verify(
+def verify_model(
     model: Model,
     x_test: NDArray[np.integer] | None = None,
     *,
@@ -158,7 +158,7 @@ def verify(
     for folder in folders.values():
         check_artifact(model, folder)
     say = progress or (lambda _: None)
-    vectors = test_vectors(model, x_test, n_random=n_random, seed=seed)
+    vectors = make_vectors(model, x_test, n_random=n_random, seed=seed)
     say(f"interpreter: {len(vectors.x):,} vectors")
     expected = oracle(model, vectors.x)
     results, mismatches = [], []

@@ -56,7 +56,7 @@ def array_digest(values: NDArray[np.integer], dtype: str) -> str:
     return sha256(f"{shape}:{dtype}:".encode() + np.ascontiguousarray(values, dtype).tobytes())
 
 
-def test_vectors(
+def make_vectors(
     model: Model, dataset_inputs: NDArray[np.integer] | None = None, *, n_random: int = 10_000, seed: int = 0
 ) -> Vectors:
     """Return the vectors that a backend must agree on with the interpreter.
@@ -99,7 +99,6 @@ def test_vectors(
 
 
 # pytest takes every function called test_* for a test, also where it is imported.
-test_vectors.__test__ = False  # type: ignore[attr-defined]
 
 
 def _slices(blocks: Mapping[str, IntVectors]) -> dict[str, slice]:

@@ -18,8 +18,8 @@ from qhn2edge.errors import ConfigError, ExportError, InputError, ToolError
 from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.toolchain import CompilerFound, compile_c
-from qhn2edge.verify import Report, verify, write_certificate
-from qhn2edge.verify.vectors import array_digest, test_vectors
+from qhn2edge.verify import Report, write_certificate
+from qhn2edge.verify.vectors import array_digest, make_vectors
 
 pytestmark = pytest.mark.usefixtures("host_compiler")
 
@@ -100,9 +100,9 @@ class TestFaults:
         folder = export_model(model, "c", tmp_path / "out")
         source = folder / "four.c"
         source.write_text(flipped_number(source.read_text(), f"LAYER_{number}_{what}", position, bit))
-        report = verify(model, artifacts=folder)
+        report = verify_model(model, artifacts=folder)
 
-        x = test_vectors(model).x
+        x = make_vectors(model).x
         mutant = faulty(model, number, what, position, bit)
         expected, got = interpreter.logits(model, x), interpreter.logits(mutant, x)
         wrong = np.flatnonzero((expected != got).any(axis=1))
@@ -132,7 +132,7 @@ class TestFaults:
         source = folder / "qhn_binn.c"
         assert old in source.read_text()
         source.write_text(source.read_text().replace(old, new))
-        assert not verify(model, artifacts=folder).exact
+        assert not verify_model(model, artifacts=folder).exact
 
     def test_wrong_label_alone_is_a_mismatch(self, tmp_path: Path) -> None:
         """Right logits with a wrong label are counted, and no layer is blamed."""
@@ -140,8 +140,8 @@ class TestFaults:
         folder = export_model(model, "c", tmp_path / "out")
         source = folder / "four.c"
         source.write_text(source.read_text().replace("qhn_argmax(logits, 3u)", "qhn_argmax(logits, 1u)"))
-        report = verify(model, artifacts=folder)
-        labels = interpreter.class_indices(model, interpreter.logits(model, test_vectors(model).x))
+        report = verify_model(model, artifacts=folder)
+        labels = interpreter.class_indices(model, interpreter.logits(model, make_vectors(model).x))
         assert report.certificate.backends[0].n_mismatches == (labels != 0).sum() > 0
         assert report.mismatches[0].first_wrong_layer is None
 
@@ -152,9 +152,9 @@ class TestArtifacts:
         model = four_layer_model()
         folder = export_model(model, "c", tmp_path / "out")
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
-        report = verify(model, artifacts={"c": str(folder)})
+        report = verify_model(model, artifacts={"c": str(folder)})
         assert report.exact
-        assert report.certificate == verify(model).certificate
+        assert report.certificate == verify_model(model).certificate
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     def test_own_main_does_not_matter(self, tmp_path: Path) -> None:
@@ -162,15 +162,15 @@ class TestArtifacts:
         model = four_layer_model()
         folder = export_model(model, "c", tmp_path / "out")
         (folder / "main.c").write_text("#error not for this machine\n")
-        assert verify(model, artifacts=folder).exact
+        assert verify_model(model, artifacts=folder).exact
         (folder / "main.c").unlink()
-        assert verify(model, artifacts=folder).exact
+        assert verify_model(model, artifacts=folder).exact
 
     def test_another_model_is_refused(self, tmp_path: Path) -> None:
         """Comparing with the files of another model proves nothing."""
         folder = export_model(four_layer_model(11), "c", tmp_path / "out")
         with pytest.raises(ExportError, match="was exported from another model"):
-            verify(four_layer_model(12), artifacts=folder)
+            verify_model(four_layer_model(12), artifacts=folder)
 
     def test_a_header_of_another_model_is_refused(self, tmp_path: Path) -> None:
         """A folder put together from two exports is refused."""
@@ -179,7 +179,7 @@ class TestArtifacts:
         header = folder / "four.h"
         header.write_text(header.read_text().replace(model.digest, four_layer_model(11).digest))
         with pytest.raises(ExportError, match=r"header in .* is of another model"):
-            verify(model, artifacts=folder)
+            verify_model(model, artifacts=folder)
 
     @pytest.mark.parametrize("name", ["model.json", "four.c", "four.h", "qhn_binn.c", "qhn_binn.h"])
     def test_a_missing_file_is_named(self, tmp_path: Path, name: str) -> None:
@@ -188,7 +188,7 @@ class TestArtifacts:
         folder = export_model(model, "c", tmp_path / "out")
         (folder / name).unlink()
         with pytest.raises(ExportError, match=re.escape(name)):
-            verify(model, artifacts=folder)
+            verify_model(model, artifacts=folder)
 
     def test_broken_source_is_one_line(self, tmp_path: Path) -> None:
         """Files that do not compile are a ToolError with the compiler's message."""
@@ -196,7 +196,7 @@ class TestArtifacts:
         folder = export_model(model, "c", tmp_path / "out")
         (folder / "four.c").write_text("int broken(;\n")
         with pytest.raises(ToolError, match=r"four\.c:1") as caught:
-            verify(model, artifacts=folder)
+            verify_model(model, artifacts=folder)
         assert "\n" not in str(caught.value)
 
 
@@ -205,8 +205,8 @@ class TestCertificate:
         """The certificate names model, vectors, logits and tools, and counts zero mismatches."""
         model = four_layer_model()
         steps: list[str] = []
-        report = verify(model, progress=steps.append)
-        x = test_vectors(model).x
+        report = verify_model(model, progress=steps.append)
+        x = make_vectors(model).x
         content = report.certificate.to_json()
         assert content["exact"] is True
         assert content["model"] == {"name": "four", "digest": model.digest}
@@ -223,7 +223,9 @@ class TestCertificate:
         """Two checks of one model write the same file; it holds no time and no path."""
         model, data = four_layer_model(20), np.ones((3, 20), np.int8)
         paths = [
-            write_certificate(verify(model, data, seed=4, n_random=100).certificate, tmp_path / f"{i}.json")
+            write_certificate(
+                verify_model(model, data, seed=4, n_random=100).certificate, tmp_path / f"{i}.json"
+            )
             for i in range(2)
         ]
         assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -235,13 +237,13 @@ class TestCertificate:
     def test_seed_changes_the_vectors(self) -> None:
         """Another seed is another set of vectors."""
         model = four_layer_model(20)
-        digests = {verify(model, seed=seed, n_random=50).certificate.vectors_digest for seed in (1, 2)}
+        digests = {verify_model(model, seed=seed, n_random=50).certificate.vectors_digest for seed in (1, 2)}
         assert len(digests) == 2
 
     def test_missing_tools_are_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A backend that cannot run is missing, with a way to get it, and nothing is called exact."""
         monkeypatch.setenv("CC", "no-such-compiler")
-        report: Report = verify(four_layer_model())
+        report: Report = verify_model(four_layer_model())
         (backend,) = report.certificate.backends
         assert (backend.status, backend.n_vectors) == ("missing", 0)
         assert backend.missing is not None
@@ -251,12 +253,12 @@ class TestCertificate:
     def test_unknown_backend(self) -> None:
         """A backend that does not exist is refused."""
         with pytest.raises(ConfigError, match="expected one of c"):
-            verify(four_layer_model(), backends=["fortran"])
+            verify_model(four_layer_model(), backends=["fortran"])
 
     def test_wrong_data_are_refused(self) -> None:
         """Test inputs of the wrong width are refused before anything is compiled."""
         with pytest.raises(InputError, match="wrong shape"):
-            verify(four_layer_model(), np.ones((1, 3), np.int8))
+            verify_model(four_layer_model(), np.ones((1, 3), np.int8))
 
 
 class TestTrace:
@@ -272,7 +274,7 @@ class TestTrace:
         old = "#define TRACE(layer, stage, values, n) four_trace(layer, stage, values, n)"
         assert old in text
         source.write_text(text.replace(old, f"{old}\n{new}"))
-        (mismatch,) = verify(model, artifacts=folder).mismatches
+        (mismatch,) = verify_model(model, artifacts=folder).mismatches
         assert (mismatch.expected_logits != mismatch.got_logits).tolist() == [True, False, False]
         assert mismatch.first_wrong_layer == (4 if new == "" else None)
         assert len(mismatch.layers) == (4 if new == "" else 0)

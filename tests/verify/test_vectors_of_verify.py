@@ -13,7 +13,7 @@ from qhn2edge.interpreter import accumulate, check_inputs
 from qhn2edge.layers import Activation, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.verify import vectors as module
-from qhn2edge.verify.vectors import Vectors, all_inputs, corners, edge_points, edges, extremes, test_vectors
+from qhn2edge.verify.vectors import Vectors, all_inputs, corners, edge_points, edges, extremes, make_vectors
 
 
 def model_of(kind: str, n_features: int, activation: Activation | None = None) -> Model:
@@ -31,7 +31,7 @@ class TestExhaustive:
     )
     def test_all_inputs_once(self, kind: str, n: int, total: int) -> None:
         """Up to 16 bits every possible input appears exactly once."""
-        vectors = test_vectors(model_of(kind, n))
+        vectors = make_vectors(model_of(kind, n))
         assert vectors.exhaustive
         assert vectors.x.shape == (total, n)
         assert len(np.unique(vectors.x, axis=0)) == total
@@ -45,7 +45,7 @@ class TestExhaustive:
     @pytest.mark.parametrize(("kind", "n"), [("bit", 17), ("uint8", 3), ("int8", 3)])
     def test_more_than_16_bits_are_sampled(self, kind: str, n: int) -> None:
         """Beyond 16 bits the vectors are a sample and say so."""
-        assert not test_vectors(model_of(kind, n), n_random=10).exhaustive
+        assert not make_vectors(model_of(kind, n), n_random=10).exhaustive
 
 
 class TestSample:
@@ -53,7 +53,7 @@ class TestSample:
     @given(model=models(), seed=st.integers(0, 1000))
     def test_vectors_are_valid_and_parts_cover_them(self, model: Model, seed: int) -> None:
         """Every vector is a legal input, and the parts are consecutive and complete."""
-        vectors = test_vectors(model, random_inputs(model, 7, 0), n_random=50, seed=seed)
+        vectors = make_vectors(model, random_inputs(model, 7, 0), n_random=50, seed=seed)
         check_inputs(model, vectors.x)
         bounds = [bound for part in vectors.parts.values() for bound in (part.start, part.stop)]
         assert bounds[0] == 0
@@ -62,7 +62,7 @@ class TestSample:
 
     def test_default_has_ten_thousand_random_vectors(self) -> None:
         """The default number of random vectors is 10,000."""
-        vectors = test_vectors(model_of("uint8", 20))
+        vectors = make_vectors(model_of("uint8", 20))
         random = vectors.x[vectors.parts["random"]]
         assert len(random) == 10_000
         assert len(np.unique(random, axis=0)) == 10_000
@@ -71,30 +71,30 @@ class TestSample:
         """The data set's vectors are taken over as they are."""
         model = model_of("int8", 20)
         data = random_inputs(model, 33, 5)
-        vectors = test_vectors(model, data, n_random=10)
+        vectors = make_vectors(model, data, n_random=10)
         np.testing.assert_array_equal(vectors.x[vectors.parts["data"]], data)
 
     def test_wrong_data_are_refused(self) -> None:
         """Data outside the input range are an InputError."""
         with pytest.raises(InputError, match="out of range"):
-            test_vectors(model_of("bit", 20), np.zeros((1, 20), np.int8))
+            make_vectors(model_of("bit", 20), np.zeros((1, 20), np.int8))
 
     @pytest.mark.parametrize(("n_random", "seed"), [(-1, 0), (0, -1)])
     def test_negative_numbers_are_refused(self, n_random: int, seed: int) -> None:
         """A negative seed or number of vectors is refused in words."""
         with pytest.raises(ConfigError, match="is negative: got -1, expected 0 or more"):
-            test_vectors(model_of("bit", 20), n_random=n_random, seed=seed)
+            make_vectors(model_of("bit", 20), n_random=n_random, seed=seed)
 
     def test_no_random_vectors(self) -> None:
         """Zero random vectors leave the corners."""
-        vectors = test_vectors(model_of("bit", 20), n_random=0)
+        vectors = make_vectors(model_of("bit", 20), n_random=0)
         assert vectors.parts["random"].start == vectors.parts["random"].stop
         assert len(vectors.x) > 40
 
     def test_seed_decides(self) -> None:
         """Equal seeds give equal vectors and digests, another seed gives others."""
         model = model_of("uint8", 20)
-        first, again, other = (test_vectors(model, n_random=10, seed=seed) for seed in (1, 1, 2))
+        first, again, other = (make_vectors(model, n_random=10, seed=seed) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first.x, again.x)
         assert first.digest == again.digest != other.digest
 
