@@ -69,17 +69,18 @@ def read_columns(path: Path, n_features: int, feature_names: Sequence[str]) -> F
         [n, n_features] float64.
 
     Raises:
-        StorageError, DataError: as :func:`load_csv`; or the file has neither these names nor this many columns.
+        StorageError, DataError: as :func:`load_csv`; or the file has neither these names nor so many columns.
     """
     table = _read_table(path)
     if feature_names and set(feature_names) <= set(table.header):
         return _features(table, [table.header.index(name) for name in feature_names])
     if len(table.header) != n_features:
         missing = [name for name in feature_names if name not in table.header]
+        names = f", or columns named {', '.join(missing[:4])} ..." if missing else ""
         raise DataError(
             f"the columns of {path} do not fit the model",
             got=f"{len(table.header)} columns",
-            expected=f"{n_features}" + (f", or columns named {', '.join(missing[:4])} ..." if missing else ""),
+            expected=f"{n_features}{names}",
         )
     return _features(table, list(range(n_features)))
 

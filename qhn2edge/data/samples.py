@@ -15,8 +15,8 @@ def read_samples(path: Path, n_features: int, feature_names: Sequence[str] = ())
     """Read raw features for a model.
 
     Args:
-        path: a .csv file with a header (columns are found by ``feature_names`` if it has them all, else it must
-            have exactly ``n_features`` columns), or an .npz file with the array x.
+        path: a .csv file with a header (columns are found by ``feature_names`` if it has them all, else it
+            must have exactly ``n_features`` columns), or an .npz file with the array x.
         n_features: columns that the model needs.
         feature_names: their names, or empty.
 
@@ -31,7 +31,8 @@ def read_samples(path: Path, n_features: int, feature_names: Sequence[str] = ())
     if suffix == ".csv":
         return read_columns(path, n_features, feature_names)
     if suffix != ".npz":
-        raise DataError("cannot read samples from this kind of file", got=path, expected="a .csv or .npz file")
+        what = "cannot read samples from this kind of file"
+        raise DataError(what, got=path, expected="a .csv or .npz file")
     x = array_named(read_npz(path), "x", path)
     matrix = finite_matrix(x.reshape(len(x), -1) if x.ndim > 2 and len(x) else x, f"features x of {path}")
     if matrix.shape[1] != n_features:

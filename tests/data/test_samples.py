@@ -1,0 +1,45 @@
+"""Samples without labels: columns by name or by place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qhn2edge.data.samples import read_samples
+from qhn2edge.errors import DataError
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_columns_by_name(tmp_path: Path) -> None:
+    """Named columns are found in any order, among others, which may hold text."""
+    path = written(tmp_path / "s.csv", "note,b,a\nx,1,2\ny,3,4\n")
+    assert read_samples(path, 2, ("a", "b")).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+
+
+def test_columns_by_place(tmp_path: Path) -> None:
+    """Without those names, the file must have just the model's number of columns."""
+    path = written(tmp_path / "s.csv", "u,v\n1,2\n")
+    assert read_samples(path, 2, ("a", "b")).tolist() == [[1.0, 2.0]]
+    with pytest.raises(DataError, match="got 2 columns, expected 3, or columns named a, b, c"):
+        read_samples(path, 3, ("a", "b", "c"))
+
+
+def test_npz(tmp_path: Path) -> None:
+    """The array x of an NPZ file is read, images flattened; another width is refused."""
+    path = tmp_path / "s.npz"
+    np.savez(path, x=np.arange(8.0).reshape(2, 2, 2))
+    assert read_samples(path, 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    with pytest.raises(DataError, match="got 4 features, expected 5"):
+        read_samples(path, 5)
+
+
+def test_other_files(tmp_path: Path) -> None:
+    """Any other kind of file is refused by its name."""
+    with pytest.raises(DataError, match="expected a .csv or .npz file"):
+        read_samples(tmp_path / "s.txt", 1)
