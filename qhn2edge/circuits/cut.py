@@ -138,7 +138,8 @@ def _compiled(ansatz: Brickwork, kind: _Kind, capacity: int) -> Callable[..., An
     return compile_lowered(jax.jit(_batched(ansatz, kind)).lower(angles, count, cost))
 
 
-def compile_lowered(lowered: Any) -> Callable[..., Any]:  # noqa: ANN401  (the type of JAX's lowered function moves)
+def compile_lowered(lowered: Any) -> Callable[..., Any]:  # noqa: ANN401  (the type of it moves in JAX)
+    """Compile what ``jax.jit(function).lower(...)`` gave, for the CPU."""
     try:
         return lowered.compile(compiler_options=_COMPILER_OPTIONS)  # type: ignore[no-any-return]
     except RuntimeError:  # a version of XLA without that option

@@ -1,4 +1,4 @@
-"""Matrix-product states as NumPy chains: canonical form, and a circuit run gate by gate with truncated bonds.
+"""Matrix-product states as NumPy chains: their samples, and circuits run gate by gate with truncated bonds.
 
 Sites are pairs of qubits, (1,2), (3,4), ..., as in :mod:`qhn2edge.circuits.cut`. A chain is a list of tensors
 [left bond, 4, right bond], outcome = 2 * (bit of the lower qubit) + (bit of the upper one). For odd N the
@@ -8,14 +8,74 @@ last pair's upper qubit is a padding qubit, which reads 0 in a finished chain.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from qhn2edge.circuits.ansatz import Brickwork, FloatArray
+from qhn2edge.circuits.sampling import BitArray
+from qhn2edge.errors import CircuitError
 
 ComplexArray = NDArray[np.complex128]
 Chain = list[ComplexArray]
+
+BLOCK = 4096  # shots handled at a time: bounds the working memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MpsState:
+    """One state |Psi_theta> as a right-canonical chain of read-only pair tensors.
+
+    Attributes:
+        n_qubits: N.
+        tensors: complex128 [left bond, 4, right bond] each, pair (1,2) first.
+        truncation_error: the sum of all discarded squared Schmidt weights; 0.0 for an exact state.
+        min_fidelity: the least |<exact|this>|^2 that the discarded weights leave possible; 1.0 when exact.
+    """
+
+    n_qubits: int
+    tensors: tuple[ComplexArray, ...]
+    truncation_error: float
+    min_fidelity: float
+
+    def sample(self, shots: int, rng: np.random.Generator) -> BitArray:
+        """Return independent measurements, uint8 [shots, N] (see :meth:`qhn2edge.circuits.mps.MpsSampler.sample`)."""
+        outcomes = np.empty((len(self.tensors), shots), dtype=np.uint8)
+        for start in range(0, shots, BLOCK):
+            self._sample_block(outcomes[:, start : start + BLOCK], rng)
+        return _to_bits(outcomes, self.n_qubits)
+
+    def log_probabilities_of(self, bits: ArrayLike) -> FloatArray:
+        """Return log p(sigma), float64 [S], of bits [S, N]; -inf where the amplitude is exactly 0."""
+        outcomes = to_outcomes(bits, self.n_qubits)
+        logs = [self._log_block(outcomes[:, k : k + BLOCK]) for k in range(0, outcomes.shape[1], BLOCK)]
+        return np.concatenate([np.zeros(0), *logs])
+
+    def overlap(self, other: MpsState) -> float:
+        """Return |<this|other>|^2."""
+        return abs(inner_product(self.tensors, other.tensors)) ** 2
+
+    def _sample_block(self, outcomes: BitArray, rng: np.random.Generator) -> None:
+        shots = np.arange(outcomes.shape[1])
+        vectors: ComplexArray = np.ones((len(shots), 1), dtype=np.complex128)
+        for tensor, outcome in zip(self.tensors, outcomes, strict=True):
+            branches = vectors @ tensor.transpose(1, 0, 2)  # [4, shots, right bond]
+            weights = _squared_norms(branches)
+            outcome[:] = _draw(weights, rng.random(len(shots)))
+            vectors = branches[outcome, shots] / np.sqrt(weights[outcome, shots])[:, None]
+
+    def _log_block(self, outcomes: BitArray) -> FloatArray:
+        shots = np.arange(outcomes.shape[1])
+        vectors: ComplexArray = np.ones((len(shots), 1), dtype=np.complex128)
+        total = np.zeros(len(shots))
+        for tensor, outcome in zip(self.tensors, outcomes, strict=True):
+            vectors = (vectors @ tensor.transpose(1, 0, 2))[outcome, shots]
+            weights = _squared_norms(vectors)
+            with np.errstate(divide="ignore"):
+                total += np.log(weights)
+            vectors /= np.sqrt(np.where(weights > 0, weights, 1))[:, None]
+        return total
 
 
 def right_canonical(chain: Iterable[ComplexArray]) -> Chain:
@@ -39,9 +99,9 @@ def right_canonical(chain: Iterable[ComplexArray]) -> Chain:
 
 
 def truncated_chain(ansatz: Brickwork, theta: FloatArray, max_bond: int) -> tuple[Chain, FloatArray]:
-    """Run the circuit gate by gate; cut every bond that a CX widens to its ``max_bond`` largest Schmidt values.
+    """Run the circuit gate by gate; a bond that a CX widens keeps its ``max_bond`` largest Schmidt values.
 
-    The state is normalised after every cut, so the fidelity before and after it is 1 minus the weight cut off.
+    The state is normalised after every cut, so a cut's fidelity is 1 minus the weight that it discards.
 
     Args:
         ansatz: the circuit.
@@ -54,7 +114,7 @@ def truncated_chain(ansatz: Brickwork, theta: FloatArray, max_bond: int) -> tupl
     Source: G. Vidal, arXiv:quant-ph/0301063.
     """
     gates = _pair_gates(ansatz, theta)
-    chain: Chain = [column[None, :, None] for column in gates[0] @ _initial(ansatz)]
+    chain: Chain = [column[None] for column in gates[0] @ _initial(ansatz)]
     discarded: list[float] = []
     forward = True
     for layer in range(2, ansatz.depth + 1):
@@ -84,6 +144,44 @@ def inner_product(bra: Sequence[ComplexArray], ket: Sequence[ComplexArray]) -> c
         rows = (environment @ b.reshape(b.shape[0], -1)).reshape(-1, b.shape[2])
         environment = a.reshape(-1, a.shape[2]).conj().T @ rows
     return complex(environment[0, 0])
+
+
+def _to_bits(outcomes: BitArray, n_qubits: int) -> BitArray:
+    """Return strings, uint8 [S, N], of the pairs' outcomes, [n_pairs, S]."""
+    qubits = np.stack([outcomes >> 1, outcomes & 1], axis=1).reshape(-1, outcomes.shape[1])
+    return np.ascontiguousarray(qubits[:n_qubits][::-1].T)
+
+
+def to_outcomes(bits: ArrayLike, n_qubits: int) -> BitArray:
+    """Return the pairs' outcomes, uint8 [n_pairs, S], of strings [S, N]; the padding qubit reads 0."""
+    strings = np.asarray(bits)
+    if strings.ndim != 2 or strings.shape[1] != n_qubits:
+        raise CircuitError(
+            "the bitstrings do not fit the circuit",
+            got=f"shape {strings.shape}",
+            expected=f"(samples, {n_qubits})",
+        )
+    if not ((strings == 0) | (strings == 1)).all():
+        raise CircuitError("the bitstrings have a value that is no bit", expected="0 and 1 only")
+    qubits = np.zeros((n_qubits + n_qubits % 2, len(strings)), dtype=np.uint8)
+    qubits[:n_qubits] = strings.T[::-1]
+    outcomes: BitArray = 2 * qubits[::2] + qubits[1::2]
+    return outcomes
+
+
+def _squared_norms(vectors: ComplexArray) -> FloatArray:
+    parts = vectors.view(np.float64)
+    return np.asarray(np.einsum("...k,...k->...", parts, parts), dtype=np.float64)
+
+
+def _draw(weights: FloatArray, uniform: FloatArray) -> NDArray[np.intp]:
+    """Return one outcome 0..3 a shot with probabilities proportional to weights, [4, shots]."""
+    first, second = weights[0], weights[0] + weights[1]
+    third = second + weights[2]
+    total = third + weights[3]
+    # kept below the total, so that an outcome of weight 0 is never drawn
+    level = np.minimum(uniform * total, np.nextafter(total, 0))
+    return np.asarray((level >= first).astype(np.intp) + (level >= second) + (level >= third))
 
 
 def _initial(ansatz: Brickwork) -> ComplexArray:

@@ -18,7 +18,7 @@ from qhn2edge.errors import ConfigError, ExportError, InputError, ToolError
 from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.toolchain import CompilerFound, compile_c
-from qhn2edge.verify import Report, write_certificate
+from qhn2edge.verify import Report, verify_model, write_certificate
 from qhn2edge.verify.vectors import array_digest, make_vectors
 
 pytestmark = pytest.mark.usefixtures("host_compiler")
