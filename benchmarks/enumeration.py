@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.bitstrings import index_to_bits
 from qhn2edge.cost import CostFunction
 from qhn2edge.data import DataSet, load_data
 from qhn2edge.enumeration import enumerate_costs
-from qhn2edge.space import SearchSpace, bits_of_index
+from qhn2edge.space import SearchSpace
 
 RESULTS = Path(__file__).parent / "results"
 N_IMAGES, N_REPEATS = 12_000, 5
@@ -60,7 +61,7 @@ def numpy_loop(cost: CostFunction) -> NDArray[np.float64]:
     n_bits = cost.space.n_bits
     costs = np.empty(2**n_bits)
     for i in range(2**n_bits):
-        sigma = 2.0 * bits_of_index(np.array(i), n_bits) - 1.0
+        sigma = 2.0 * index_to_bits(np.array(i), n_bits) - 1.0
         p = 1.0 / (1.0 + np.exp(-(np.einsum("ij,j->i", x, sigma[:-1]) + sigma[-1])))
         costs[i] = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
     return costs

@@ -220,6 +220,29 @@ def demo(**given: Any) -> None:  # noqa: ANN401
     _finish(commands.demo(given, _console(given)), given)
 
 
+@cli.command(
+    short_help="Reproduce an experiment of the source.",
+    epilog=examples(
+        "qhn2edge study                                           list the experiments",
+        "qhn2edge study gaussian-activation --quick               seconds",
+        "qhn2edge study mnist4-logistic --runs 200 --depths 1,2,4,6 --out studies/logistic",
+    ),
+)
+@click.argument("name", required=False)
+@options.study_options
+@options.cache
+@options.quiet
+@options.json_output
+def study(name: str | None, **given: Any) -> None:  # noqa: ANN401
+    """Reproduce an experiment of arXiv:2301.08292: tables, figures, and a page of claims and findings.
+
+    The same command continues a study that was stopped. Needs matplotlib: pip install 'qhn2edge[studies]'.
+    """
+    from qhn2edge import commands
+
+    _finish(commands.study(name, given, _console(given)), given)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; expected errors become one line on standard error."""
     sys.exit(run(arguments))

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.bitstrings import index_to_bits
 from qhn2edge.errors import CostError, StorageError
 from qhn2edge.loss_kernels import MAX_EXPONENT, sum_of_softplus
-from qhn2edge.space import CHOICE_ROLES, Architecture, bits_of_index
+from qhn2edge.space import CHOICE_ROLES, Architecture
 from qhn2edge.storage import write_bytes
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _by_chunks(cost: CostFunction, progress: Progress | None) -> FloatArray:
     costs = np.empty(n_all)
     for start in range(0, n_all, n_chunk):
         stop = min(start + n_chunk, n_all)
-        costs[start:stop] = cost(bits_of_index(np.arange(start, stop), n_bits))
+        costs[start:stop] = cost(index_to_bits(np.arange(start, stop), n_bits))
         if progress:
             progress(stop, n_all)
     return costs
@@ -117,7 +118,7 @@ def _logistic_sums(cost: CostFunction, architecture: Architecture, samples: slic
     low, high = architecture.levels
     n_left = n_bits // 2
     left, right = (
-        bits_of_index(np.arange(2**n), n) * float(high - low) + float(low) for n in (n_left, n_bits - n_left)
+        index_to_bits(np.arange(2**n), n) * float(high - low) + float(low) for n in (n_left, n_bits - n_left)
     )
     limit = _largest_logit(cost, architecture)[samples]
     sums = sum_of_softplus(left @ inputs[:n_left], (right @ inputs[n_left:]).T.copy(), limit)
@@ -152,7 +153,7 @@ def _n_levels(cost: CostFunction) -> int:
 
 def _architecture(cost: CostFunction, level_pattern: int) -> Architecture:
     """Return the architecture that a pattern of the level bits selects."""
-    return cost.space.architecture(bits_of_index(np.array(level_pattern), cost.space.n_bits))
+    return cost.space.architecture(index_to_bits(np.array(level_pattern), cost.space.n_bits))
 
 
 def _load(path: Path, n_costs: int) -> FloatArray | None:

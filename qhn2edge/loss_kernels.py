@@ -20,6 +20,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.compiled import compile_loop
+
 FloatArray = NDArray[np.float64]
 
 # e^600 and products of a few such factors' logarithms stay within float64 (largest: e^709).
@@ -104,9 +106,7 @@ def _pool() -> ThreadPoolExecutor:
 
 @cache
 def _table_kernel() -> Callable[..., None]:
-    import numba
-
-    @numba.njit(nogil=True, cache=True)
+    @compile_loop
     def sum_rows(z, low, first, second, n_first, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         for row in range(z.shape[0]):
             # Four independent sums hide the latency of the look-ups.
@@ -127,9 +127,7 @@ def _table_kernel() -> Callable[..., None]:
 
 @cache
 def _softplus_kernel() -> Callable[..., None]:
-    import numba
-
-    @numba.njit(nogil=True, cache=True)
+    @compile_loop
     def sum_logs(left, right, groups, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         n_right = right.shape[1]
         product = np.empty(n_right)

@@ -7,12 +7,13 @@ turns logits into a class. It is frozen and validated on construction: a model t
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from qhn2edge.data.encoder import KIND_RANGES, Encoder
 from qhn2edge.errors import ModelError
 from qhn2edge.layers import INT32_MAX, WORD_BITS, Dense, Identity, plain_int
 from qhn2edge.ranges import LayerRange, layer_ranges
-from qhn2edge.storage import canonical_json, digest_json
+from qhn2edge.storage import digest_json
 
 HEAD_KINDS = ("threshold", "argmax")
 MAX_DEPTH = 64  # of the provenance: far from the recursion limit of whatever reads it
@@ -132,11 +133,10 @@ class Model:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the rules; copy the provenance so that nobody can change it from outside."""
+        """Check the rules; freeze the provenance, nested parts included, so that the digest stays true."""
         check_name(self.name)
         _check_chain(self)
-        _check_provenance(self.provenance)
-        object.__setattr__(self, "provenance", copy.deepcopy(dict(self.provenance)))
+        object.__setattr__(self, "provenance", _frozen_provenance(self.provenance))
         _check_int32(self)
 
     @cached_property
@@ -215,16 +215,33 @@ def _check_chain(model: Model) -> None:
         raise ModelError("the last layer does not fit the head", got=width, expected=f"{model.head.n_logits}")
 
 
-def _check_provenance(provenance: Mapping[str, Any]) -> None:
+def thaw(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """Return a frozen JSON value (see ``Model.provenance``) as plain dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: thaw(part) for key, part in value.items()}
+    return [thaw(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+def _freeze(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return MappingProxyType({key: _freeze(part) for key, part in value.items()})
+    return tuple(_freeze(part) for part in value) if isinstance(value, list) else value
+
+
+def _frozen_provenance(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the provenance as what a file would give back (keys are text), unchangeable."""
     try:
-        canonical_json(dict(provenance))
-        too_deep = _is_deeper(provenance, MAX_DEPTH)
+        plain = dict(thaw(provenance))
+        text = json.dumps(plain, allow_nan=False)
+        too_deep = _is_deeper(plain, MAX_DEPTH)
     except (TypeError, ValueError) as error:
         raise ModelError(f"provenance is not a JSON object ({error})") from error
     except RecursionError:
         too_deep = True
     if too_deep:
         raise ModelError("provenance is nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+    frozen: Mapping[str, Any] = _freeze(json.loads(text))
+    return frozen
 
 
 def _is_deeper(value: object, depth: int) -> bool:

@@ -42,7 +42,7 @@ from qhn2edge.layers import (
     unpack_bits,
     words_to_hex,
 )
-from qhn2edge.model import Head, Input, Model
+from qhn2edge.model import Head, Input, Model, thaw
 from qhn2edge.storage import JsonObject, digest_json, read_bytes, write_bytes
 
 FORMAT = "qhn2edge-model"
@@ -67,7 +67,7 @@ def to_content(model: Model) -> JsonObject:
             "classes": list(model.head.classes),
             "logit_scale": model.head.logit_scale,
         },
-        "provenance": dict(model.provenance),
+        "provenance": thaw(model.provenance),
     }
 
 

@@ -141,17 +141,38 @@ restarts = click.option(
     "--restarts", type=int, default=10, show_default=True, help="Independent runs from random angles."
 )
 optimizer = click.option(
-    "--optimizer", metavar="NAME", default="lbfgs", show_default=True, help="lbfgs or adam."
+    "--optimizer",
+    metavar="NAME",
+    default="lbfgs",
+    show_default=True,
+    help="lbfgs or adam (exact); spsa, qn-spsa or reinforce (measured); or a classical search.",
 )
 max_iterations = click.option(
     "--max-iterations", type=int, metavar="N", help="Iterations of the optimiser a restart."
 )
 learning_rate = click.option("--learning-rate", type=float, metavar="F", help="Step size of adam.")
+objective = click.option(
+    "--objective", metavar="NAME", default="mean", show_default=True, help="mean, cvar:SHARE or gibbs:BETA."
+)
 engine = click.option(
-    "--engine", metavar="NAME", default="auto", show_default=True, help="auto, cut, gatewise or pennylane."
+    "--engine",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="auto, statevector, cut, gatewise, pennylane or mps.",
+)
+device = click.option("--device", metavar="NAME", help="PennyLane device.  [default: lightning.qubit]")
+device_option = click.option(
+    "--device-option", metavar="K=V", multiple=True, help="Option of the PennyLane device; repeatable."
+)
+optimizer_option = click.option(
+    "--optimizer-option", metavar="K=V", multiple=True, help="Option of the optimiser; repeatable."
 )
 shots = click.option(
-    "--shots", type=int, default=1000, show_default=True, help="Measurements of each trained circuit."
+    "--shots", type=int, default=1000, show_default=True, help="Measurements of one evaluation."
+)
+validation_shots = click.option(
+    "--validation-shots", type=int, metavar="N", help="Measurements of a trained circuit.  [default: --shots]"
 )
 pick = click.option(
     "--pick",
@@ -166,7 +187,23 @@ memory = click.option(
 )
 name = click.option("--name", metavar="NAME", help="The model's name.  [default: from the data set]")
 training_options = stack(
-    name, loss, depth, restarts, optimizer, max_iterations, learning_rate, engine, shots, pick, seed, memory
+    name,
+    loss,
+    depth,
+    restarts,
+    optimizer,
+    max_iterations,
+    learning_rate,
+    optimizer_option,
+    objective,
+    engine,
+    device,
+    device_option,
+    shots,
+    validation_shots,
+    pick,
+    seed,
+    memory,
 )
 cache = click.option(
     "--cache",
@@ -183,3 +220,22 @@ run_out = click.option(
 resume = click.option("--resume", type=click.Path(), metavar="RUN", help="Continue a stopped run.")
 replace = click.option("--replace", is_flag=True, help="Replace an existing output.")
 target = click.option("--target", metavar="NAME", default="c", show_default=True, help="What to export to.")
+
+# --- studies ------------------------------------------------------------------------------------------
+study_runs = click.option(
+    "--runs", type=int, metavar="N", help="Training runs for each circuit or data set.  [default: 200 or 20]"
+)
+study_depths = click.option(
+    "--depths", metavar="N[,N...]", help="Circuit depths; 1 is the product state.  [default: 1,2,4,6 or 4]"
+)
+study_sets = click.option(
+    "--sets", type=int, metavar="N", help="Independent data sets.  [default: 100 or 20]"
+)
+study_sizes = click.option(
+    "--sizes", metavar="N[,N...]", help="Training points of a data set.  [default: 5,10,20,50,100,200]"
+)
+study_out = click.option(
+    "--out", type=click.Path(), metavar="DIR", help="Folder to make or continue.  [default: studies/NAME]"
+)
+quick = click.option("--quick", is_flag=True, help="A small version that takes seconds.")
+study_options = stack(study_runs, study_depths, study_sets, study_sizes, seed, quick, study_out)

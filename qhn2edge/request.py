@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,16 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
         depth=options["depth"],
         restarts=options["restarts"],
         optimizer=options["optimizer"],
-        optimizer_options={name: options[name] for name in names if options.get(name) is not None},
+        optimizer_options={
+            **{name: options[name] for name in names if options.get(name) is not None},
+            **assignments(options.get("optimizer_option") or (), "--optimizer-option"),
+        },
+        objective=options.get("objective", "mean"),
         engine=options["engine"],
+        device=options.get("device"),
+        device_options=assignments(options.get("device_option") or (), "--device-option"),
         shots=options["shots"],
+        validation_shots=options.get("validation_shots"),
         loss=None if options["loss"] == "auto" else options["loss"],
         pick=options["pick"],
         seed=options["seed"],
@@ -108,6 +116,25 @@ def integers(text: str, option: str) -> tuple[int, ...]:
         raise ConfigError(
             f"{option} is not a list of integers", got=text, expected="such as 3 or 3,8"
         ) from error
+
+
+def assignments(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """Read ``("wires=4", "name=x")`` as {"wires": 4, "name": "x"}: TOML values where they are, else text.
+
+    Raises:
+        ConfigError: an entry is not of the form NAME=VALUE.
+    """
+    return dict(_assignment(text, option) for text in texts)
+
+
+def _assignment(text: str, option: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise ConfigError(f"{option} is no assignment", got=text, expected="NAME=VALUE")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.bitstrings import BitArray, index_to_bits
 from qhn2edge.cost import FloatArray
 from qhn2edge.interpreter import accuracy
 from qhn2edge.model import Model
 from qhn2edge.settings import TrainingSettings
-from qhn2edge.space import BitArray, SearchSpace, bits_of_index
+from qhn2edge.space import SearchSpace
 from qhn2edge.storage import JsonObject
 
 if TYPE_CHECKING:
@@ -31,16 +32,19 @@ class Restart:
 
     Attributes:
         number: its number, counted from 0.
-        theta: final angles, float64 [2 depth N].
-        energies: E at every evaluation, float64 [n_evaluations].
-        energy: E at the final angles.
+        theta: final angles, float64 [2 depth N]; empty for a classical search.
+        energies: the objective at every evaluation, float64 [n_evaluations].
+        energy: mean cost E at the final angles (of a classical search: its best cost).
         n_iterations: iterations of the optimiser.
         reason: why it stopped.
-        probable: index of the most probable bitstring.
+        probable: most probable bitstring (without probabilities of all: most often measured), uint8 [N].
         probable_cost: its cost.
         probability: its probability, 0..1.
-        measured: distinct indices that were measured, int64 [n_distinct].
-        counts: how often each was, int64 [n_distinct]; the sum is ``shots``.
+        measured: distinct bitstrings that were measured, uint8 [n_distinct, N].
+        measured_costs: their costs, float64 [n_distinct].
+        counts: how often each was measured at the end, int64 [n_distinct]; 0 for one seen in training only.
+        cost_evaluations: costs C(sigma) computed: all 2^N, or the distinct bitstrings seen.
+        n_shots: measurements spent, in training and at the end.
     """
 
     number: int
@@ -49,11 +53,14 @@ class Restart:
     energy: float
     n_iterations: int
     reason: str
-    probable: int
+    probable: BitArray
     probable_cost: float
     probability: float
-    measured: NDArray[np.int64]
+    measured: BitArray
+    measured_costs: FloatArray
     counts: NDArray[np.int64]
+    cost_evaluations: int
+    n_shots: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +94,9 @@ class TrainingResult:
         restarts: every restart, in order.
         probable: the most probable bitstring of the restart with the lowest energy.
         measured: the measured bitstring with the lowest cost, over all restarts.
-        optimum: the bitstring with the lowest cost of all 2^N.
-        cost_evaluations: costs C(sigma) computed: all 2^N.
-        energy_evaluations: evaluations of E and its gradient, over all restarts.
+        optimum: the bitstring with the lowest cost of all 2^N; None where they were not enumerated.
+        cost_evaluations: costs C(sigma) computed: all 2^N once, or the sum over the restarts.
+        energy_evaluations: evaluations of the objective, over all restarts.
     """
 
     space: SearchSpace
@@ -98,7 +105,7 @@ class TrainingResult:
     restarts: tuple[Restart, ...]
     probable: Candidate
     measured: Candidate
-    optimum: Candidate
+    optimum: Candidate | None
     cost_evaluations: int
     energy_evaluations: int
 
@@ -113,9 +120,17 @@ class TrainingResult:
         return self.best.energies
 
     @property
-    def n_successes(self) -> int:
+    def n_successes(self) -> int | None:
         """Restarts whose most probable network costs at most ``SUCCESS_TOLERANCE`` more than the optimum."""
-        return sum(r.probable_cost - self.optimum.cost <= SUCCESS_TOLERANCE for r in self.restarts)
+        if self.optimum is None:
+            return None
+        lowest = self.optimum.cost
+        return sum(r.probable_cost - lowest <= SUCCESS_TOLERANCE for r in self.restarts)
+
+    @property
+    def n_shots(self) -> int:
+        """Measurements spent, over all restarts."""
+        return sum(r.n_shots for r in self.restarts)
 
     @property
     def picked(self) -> Candidate:
@@ -128,9 +143,9 @@ class TrainingResult:
         return self.model_of(self.picked)
 
     @cached_property
-    def optimum_model(self) -> Model:
-        """The integer model of the cheapest of all bitstrings."""
-        return self.model_of(self.optimum)
+    def optimum_model(self) -> Model | None:
+        """The integer model of the cheapest of all bitstrings, where that is known."""
+        return None if self.optimum is None else self.model_of(self.optimum)
 
     def model_of(self, candidate: Candidate) -> Model:
         """Return the integer model of a bitstring, with its provenance."""
@@ -146,16 +161,17 @@ class TrainingResult:
             "picked": self.settings.pick,
             "measured": _candidate_json(self.measured),
             "probable": _candidate_json(self.probable),
-            "optimum": _candidate_json(self.optimum),
+            "optimum": None if self.optimum is None else _candidate_json(self.optimum),
             "accuracy": {
                 "model_train": accuracy(self.model, self.data.x_train_int, self.data.y_train),
                 "model_test": accuracy(self.model, x, y),
-                "optimum_test": accuracy(self.optimum_model, x, y),
+                "optimum_test": None if self.optimum_model is None else accuracy(self.optimum_model, x, y),
             },
             "lowest_energy": self.best.energy,
             "restarts": [_restart_json(r) for r in self.restarts],
             "cost_evaluations": self.cost_evaluations,
             "energy_evaluations": self.energy_evaluations,
+            "shots": self.n_shots,
         }
 
 
@@ -163,7 +179,7 @@ def summarise(
     space: SearchSpace,
     data: DataSet,
     settings: TrainingSettings,
-    costs: FloatArray,
+    costs: FloatArray | None,
     restarts: tuple[Restart, ...],
 ) -> TrainingResult:
     """Compare the restarts and return the result.
@@ -172,34 +188,29 @@ def summarise(
         space: the networks to choose from.
         data: the data set.
         settings: what was asked.
-        costs: all 2^N costs.
+        costs: all 2^N costs, or None where they were not enumerated.
         restarts: the finished restarts, at least one.
     """
     lowest = min(restarts, key=lambda r: (r.energy, r.number))
-    found = [(float(costs[r.measured].min()), r) for r in restarts]
-    cost, winner = min(found, key=lambda item: (item[0], item[1].number))
-    place = int(np.argmin(costs[winner.measured]))
-
-    def candidate(index: int, restart: int, share: float) -> Candidate:
-        bits = bits_of_index(np.array(index), space.n_bits)
-        return Candidate(bits, float(costs[index]), restart, share)
-
+    winner = min(restarts, key=lambda r: (r.measured_costs.min(), r.number))
+    place = int(np.argmin(winner.measured_costs))
+    share = float(winner.counts[place] / winner.counts.sum())
     return TrainingResult(
         space=space,
         data=data,
         settings=settings,
         restarts=restarts,
-        probable=candidate(lowest.probable, lowest.number, lowest.probability),
-        measured=replace(
-            candidate(
-                int(winner.measured[place]), winner.number, float(winner.counts[place] / settings.shots)
-            ),
-            cost=cost,
-        ),
-        optimum=candidate(int(np.argmin(costs)), -1, 0.0),
-        cost_evaluations=len(costs),
+        probable=Candidate(lowest.probable, lowest.probable_cost, lowest.number, lowest.probability),
+        measured=Candidate(winner.measured[place], float(winner.measured_costs[place]), winner.number, share),
+        optimum=None if costs is None else _optimum(space, costs),
+        cost_evaluations=sum(r.cost_evaluations for r in restarts) if costs is None else len(costs),
         energy_evaluations=sum(len(r.energies) for r in restarts),
     )
+
+
+def _optimum(space: SearchSpace, costs: FloatArray) -> Candidate:
+    index = int(np.argmin(costs))
+    return Candidate(index_to_bits(np.array(index), space.n_bits), float(costs[index]), -1, 0.0)
 
 
 def provenance(result: TrainingResult, candidate: Candidate) -> JsonObject:
@@ -241,7 +252,7 @@ def _restart_json(restart: Restart) -> JsonObject:
         "evaluations": len(restart.energies),
         "iterations": restart.n_iterations,
         "reason": restart.reason,
-        "probable": restart.probable,
+        "probable": "".join(map(str, restart.probable.tolist())),
         "probable_cost": restart.probable_cost,
         "probability": restart.probability,
     }

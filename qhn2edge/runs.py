@@ -17,7 +17,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ from qhn2edge.storage import new_folder, read_bytes, write_bytes, write_json, wr
 
 CONFIG, CHECKPOINT, RESULT, ENERGY = "config.toml", "checkpoint.npz", "result.json", "energy.csv"
 Arrays = Mapping[str, NDArray[Any]]
-_ARRAY_FIELDS = ("theta", "energies", "measured", "counts")
-_SCALAR_FIELDS = ("number", "energy", "n_iterations", "reason", "probable", "probable_cost", "probability")
+_ARRAY_FIELDS = ("theta", "energies", "probable", "measured", "measured_costs", "counts")
+_SCALAR_FIELDS = tuple(f.name for f in fields(Restart) if f.name not in _ARRAY_FIELDS)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from qhn2edge.cost import DEFAULT_MEMORY_BYTES
 from qhn2edge.errors import TrainingError
@@ -20,10 +21,15 @@ class TrainingSettings:
     Args:
         depth: layers of the ansatz, 1 or more; 1 is the product state.
         restarts: independent runs from random angles, 1 or more.
-        optimizer: "lbfgs" or "adam" (see optimizers/).
+        optimizer: "lbfgs" or "adam" (exact gradients over all 2^N costs), "spsa", "qn-spsa" or "reinforce"
+            (measurements only), or a classical search ("annealing", ...; see searches/).
         optimizer_options: options of the optimiser, such as ``{"max_iterations": 500}``.
-        engine: "auto", "cut", "gatewise" or "pennylane" (see circuits/).
-        shots: measurements of each trained circuit, 1 or more.
+        objective: "mean", "cvar:SHARE" or "gibbs:BETA" (see objectives.py).
+        engine: "auto" or "statevector" (the faster exact one), "cut", "gatewise", "pennylane", or "mps".
+        device: PennyLane device of the engine "pennylane"; None for lightning.qubit.
+        device_options: options of that device.
+        shots: measurements of one evaluation in training from measurements, 1 or more.
+        validation_shots: measurements of each trained circuit; None for as many as ``shots``.
         loss: "bce", "cce" or "mse"; None picks cross-entropy.
         pick: which bitstring becomes the model: "measured" (the best measured one of all restarts) or
             "probable" (the most probable one of the restart with the lowest energy).
@@ -39,8 +45,12 @@ class TrainingSettings:
     restarts: int = 10
     optimizer: str = "lbfgs"
     optimizer_options: Mapping[str, float] = field(default_factory=dict)
+    objective: str = "mean"
     engine: str = "auto"
+    device: str | None = None
+    device_options: Mapping[str, Any] = field(default_factory=dict)
     shots: int = 1000
+    validation_shots: int | None = None
     loss: str | None = None
     pick: str = "measured"
     seed: int = 0
@@ -59,11 +69,20 @@ class TrainingSettings:
             value = getattr(self, name)
             if value < least:
                 raise TrainingError(f"{name} is impossible", got=value, expected=f"{least} or more")
+        if self.n_validation_shots < 1:
+            raise TrainingError(
+                "validation_shots is impossible", got=self.validation_shots, expected="1 or more"
+            )
         if self.pick not in PICKS:
             raise TrainingError("unknown pick", got=self.pick, expected=" or ".join(PICKS))
         if self.name is not None:
             check_name(self.name)
 
+    @property
+    def n_validation_shots(self) -> int:
+        """Measurements of each trained circuit."""
+        return self.shots if self.validation_shots is None else self.validation_shots
+
     def to_json(self) -> JsonObject:
         """Return all settings, for provenance and digests."""
-        return {**asdict(self), "optimizer_options": dict(self.optimizer_options)}
+        return asdict(self)

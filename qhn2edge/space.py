@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.activations import check_activation, make_activation
+from qhn2edge.bitstrings import MAX_INDEX_BITS, BitArray, bits_to_index, index_to_bits
 from qhn2edge.errors import SpaceError
 from qhn2edge.layers import INT32_MAX, LEVEL_MAX, LEVEL_MIN, MAX_WIDTH, Activation, Dense, Identity
 from qhn2edge.model import Head, Input, Model
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
     from qhn2edge.data import DataSet
     from qhn2edge.data.encoder import Encoder
 
-BitArray = NDArray[np.uint8]
 CHOICE_ROLES = ("width", "activation", "levels")
-MAX_INDEX_BITS = 62
 
 
 @dataclass(frozen=True)
@@ -287,9 +286,7 @@ class SearchSpace:
             raise SpaceError(
                 "too many bits for an index", got=self.composition, expected=f"at most {MAX_INDEX_BITS} bits"
             )
-        array = self.check_bits(bits).astype(np.int64)
-        powers = 1 << np.arange(self.n_bits - 1, -1, -1, dtype=np.int64)
-        return np.asarray(array @ powers, dtype=np.int64)
+        return bits_to_index(self.check_bits(bits))
 
     def to_json(self) -> JsonObject:
         """Return everything that defines the space, for provenance and digests."""
@@ -316,12 +313,6 @@ class SearchSpace:
         for field, choice in zip(fields, choices, strict=True):
             values[field.name] = _pattern(choice, field.n_bits)
         return self.join(values)
-
-
-def bits_of_index(index: NDArray[np.int64], n_bits: int) -> BitArray:
-    """Return the bitstrings at positions in a cost vector: uint8 [..., n_bits], most significant first."""
-    shifts = np.arange(n_bits - 1, -1, -1, dtype=np.int64)
-    return ((np.asarray(index, dtype=np.int64)[..., None] >> shifts) & 1).astype(np.uint8)
 
 
 def _layout(space: SearchSpace) -> list[Field]:
@@ -489,7 +480,7 @@ def _number(bits: BitArray) -> int:
 
 
 def _pattern(value: int, n_bits: int) -> BitArray:
-    return bits_of_index(np.int64(value), n_bits)  # type: ignore[arg-type]
+    return index_to_bits(value, n_bits)
 
 
 def _or(values: Sequence[object]) -> str:

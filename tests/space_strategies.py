@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qhn2edge.activations import ACTIVATION_NAMES
+from qhn2edge.bitstrings import BitArray
 from qhn2edge.data import DataSet
 from qhn2edge.data.encoder import Encoder
-from qhn2edge.space import BitArray, SearchSpace
+from qhn2edge.space import SearchSpace
 
 LEVELS = ((-1, 1), (0, 1), (-2, 1), (-3, 1), (-1, 0), (-128, 127), (126, 127), (5, 9))
 ENCODERS = (

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from strategies import models
 
+from qhn2edge import modelfile
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import DataError, ModelError
 from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
-from qhn2edge.model import Head, Input, Model, load_model, save_model
+from qhn2edge.model import Head, Input, Model, load_model, save_model, thaw
 
 
 def dense(n_in: int, n_out: int, activation: Activation) -> Dense:
@@ -175,7 +176,6 @@ class TestModel:
                 {"provenance": {"a": object()}},
                 "provenance is not a JSON object (Object of type object is not",
             ),
-            ({"provenance": {"a": 1, 2: 3}}, "provenance is not a JSON object ('<' not supported"),
         ],
     )
     def test_refused(self, parts: dict[str, Any], message: str) -> None:
@@ -200,7 +200,7 @@ class TestModel:
         """A provenance that contains itself is refused."""
         loop: dict[str, Any] = {}
         loop["a"] = loop
-        with pytest.raises(ModelError, match=r"^provenance is not a JSON object \(Circular reference"):
+        with pytest.raises(ModelError, match="^provenance is nested too deeply"):
             model(provenance=loop)
 
     def test_provenance_is_copied(self) -> None:
@@ -209,7 +209,7 @@ class TestModel:
         made = model(provenance=provenance)
         digest = made.digest
         provenance["seeds"].append(2)
-        assert made.provenance == {"seeds": [1]}
+        assert thaw(made.provenance) == {"seeds": [1]}
         assert model(provenance={"seeds": [1]}).digest == digest
 
     def test_sizes(self) -> None:
@@ -274,3 +274,21 @@ class TestFiles:
         path = save_model(made, str(tmp_path / "m.json"))
         assert path == tmp_path / "m.json"
         assert load_model(path) == load_model(str(path)) == made
+
+
+def test_provenance_cannot_be_changed() -> None:
+    """No part of the provenance can be changed, however deep: the digest stays true."""
+    given: dict[str, Any] = {"a": {"b": [1, {"c": 2}]}, "n": {9: "x", 10: "y"}}
+    model = Model("m", Input(1, Encoder.bits()), (one_unit(),), Head("threshold", ("a", "b")), given)
+    before = model.digest
+    given["a"]["b"].append(3)
+    with pytest.raises(TypeError):
+        model.provenance["a"]["b"][1]["c"] = 3
+    with pytest.raises(AttributeError):
+        model.provenance["a"]["b"].append(3)
+    assert modelfile.from_bytes(modelfile.to_text(model).encode()).digest == before
+    assert model.provenance["n"]["9"] == "x"
+
+
+def one_unit() -> Dense:
+    return Dense(np.array([[1]], dtype=np.uint8), np.array([0], dtype=np.int32), (-1, 1), Identity())

@@ -16,18 +16,20 @@ PACKAGE = Path(qhn2edge.__file__).parent
 
 # The rooms from the ground up (see CONTRIBUTING.md): a module may import its own room and those above it.
 ROOMS = (
-    ("", "errors", "storage", "resources"),
+    ("", "errors", "storage", "resources", "bitstrings", "compiled"),
     ("data",),
     ("layers", "ranges", "model", "modelfile", "interpreter"),
     ("activations", "space"),
-    ("losses", "loss_kernels", "cost", "enumeration"),
+    ("losses", "loss_kernels", "cost", "enumeration", "sampled_costs"),
     ("circuits",),
     ("optimizers",),
-    ("objectives", "settings", "results", "training", "baselines", "runs"),
+    ("searches", "polish"),
+    ("objectives", "settings", "results", "recipes", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
     ("verify",),
     ("report",),
+    ("studies",),
     ("options", "request", "commands", "cli", "__main__"),
 )
 LEVEL = {name: level for level, room in enumerate(ROOMS) for name in room}

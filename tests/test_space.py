@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from space_strategies import all_bits, some_bits, spaces
 
+from qhn2edge.bitstrings import index_to_bits
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import DataError, SpaceError
 from qhn2edge.interpreter import activate, logits
 from qhn2edge.layers import Identity, Relu, Table
-from qhn2edge.space import SearchSpace, bits_of_index
+from qhn2edge.space import SearchSpace
 
 LAW = settings(deadline=None, max_examples=80)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -105,7 +106,7 @@ class TestPaperSpaces:
         s = space(n_features=1, hidden=(), activations=("relu",), levels=((-1, 1), (0, 1)))
         strings = list(itertools.product(range(2), repeat=3))
         assert s.index(np.array(strings)).tolist() == list(range(8))
-        assert bits_of_index(np.arange(8), 3).tolist() == [list(string) for string in strings]
+        assert index_to_bits(np.arange(8), 3).tolist() == [list(string) for string in strings]
 
 
 class TestFields:
@@ -320,14 +321,14 @@ class TestIndex:
         """Position and bitstring determine each other, up to 62 bits."""
         s = space(n_features=n_bits, hidden=(), activations=("relu",), bias=False)
         index = data.draw(st.integers(0, 2**n_bits - 1))
-        string = bits_of_index(np.array(index), n_bits)
+        string = index_to_bits(np.array(index), n_bits)
         assert "".join(map(str, string.tolist())) == f"{index:0{n_bits}b}"
         assert int(s.index(string)) == index
 
     def test_batches(self) -> None:
         """Any leading shape is kept."""
         s = space(hidden=(), activations=("relu",))
-        strings = bits_of_index(np.arange(6).reshape(2, 3), 3)
+        strings = index_to_bits(np.arange(6).reshape(2, 3), 3)
         assert strings.shape == (2, 3, 3)
         assert s.index(strings).tolist() == [[0, 1, 2], [3, 4, 5]]
 

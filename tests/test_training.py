@@ -16,11 +16,12 @@ from qhn2edge.data import DataSet, load_data
 from qhn2edge.enumeration import enumerate_costs
 from qhn2edge.errors import ModelError, OptimizerError, TrainingError
 from qhn2edge.interpreter import accuracy
+from qhn2edge.recipes.exact import BATCH
 from qhn2edge.results import Restart, TrainingResult, model_name
 from qhn2edge.runs import FileCheckpoint
 from qhn2edge.settings import TrainingSettings
 from qhn2edge.space import SearchSpace
-from qhn2edge.training import BATCH, train
+from qhn2edge.training import train
 
 SETTINGS = TrainingSettings(depth=2, restarts=4, seed=3, optimizer_options={"max_iterations": 60})
 
@@ -87,6 +88,7 @@ class TestResult:
     ) -> None:
         """Every proposed bitstring's cost is the cost function's, and the optimum's is the lowest of all."""
         cost = CostFunction(space, data)
+        assert result.optimum
         for candidate in (result.probable, result.measured, result.optimum):
             assert candidate.cost == pytest.approx(cost(candidate.bits)[0], abs=1e-12)
         assert result.optimum.cost == enumerate_costs(cost).min()
@@ -97,14 +99,16 @@ class TestResult:
     ) -> None:
         """No measured bitstring of any restart costs less than the one that is called best."""
         costs = enumerate_costs(CostFunction(space, data))
-        assert result.measured.cost == min(costs[r.measured].min() for r in result.restarts)
+        for restart in result.restarts:
+            assert np.array_equal(restart.measured_costs, costs[space.index(restart.measured)])
+        assert result.measured.cost == min(r.measured_costs.min() for r in result.restarts)
         assert all(r.counts.sum() == SETTINGS.shots for r in result.restarts)
 
     def test_probable_belongs_to_the_lowest_energy(self, result: TrainingResult, space: SearchSpace) -> None:
         """The most probable bitstring is that of the restart with the lowest energy."""
         best = min(result.restarts, key=lambda r: r.energy)
         assert result.probable.restart == best.number == result.best.number
-        assert space.index(result.probable.bits) == best.probable
+        assert np.array_equal(result.probable.bits, best.probable)
         assert np.array_equal(result.energy_curve, best.energies)
 
     def test_counts_evaluations(self, result: TrainingResult, space: SearchSpace) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qhn2edge.bitstrings import BitArray, index_to_bits
 from qhn2edge.circuits.ansatz import Brickwork, FloatArray
 from qhn2edge.circuits.registry import make_engine
-from qhn2edge.circuits.sampling import BitArray, index_to_bits, sample_indices
+from qhn2edge.circuits.sampling import sample_indices
 from qhn2edge.errors import CircuitError
 
 

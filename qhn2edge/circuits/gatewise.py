@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qhn2edge.circuits.ansatz import Brickwork, FloatArray
 from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost, require_width
+from qhn2edge.compiled import compile_loop
 
 MAX_QUBITS = 26
 _BLOCK_QUBITS = 11  # the four rows of 2^11 amplitudes (64 KiB) stay in the nearest caches
@@ -161,14 +162,8 @@ def _kernels() -> _Kernels:
 
 
 def _jit(function: Callable[..., None]) -> Callable[..., None]:
-    import numba
-
     # Sums may be reordered so that they vectorise; the order is fixed once compiled.
-    options: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no folder for the cache
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    return compile_loop(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 def _rotate(rows: FloatArray, cos: FloatArray, sin: FloatArray, block_qubits: int) -> None:

@@ -7,7 +7,8 @@ code. ``cli.py`` alone knows click.
 from qhn2edge.commands.demo import demo
 from qhn2edge.commands.doctor import doctor
 from qhn2edge.commands.models import export, info, predict, random_model
+from qhn2edge.commands.study import study
 from qhn2edge.commands.train import train
 from qhn2edge.commands.verify import verify
 
-__all__ = ["demo", "doctor", "export", "info", "predict", "random_model", "train", "verify"]
+__all__ = ["demo", "doctor", "export", "info", "predict", "random_model", "study", "train", "verify"]

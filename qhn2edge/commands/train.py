@@ -106,11 +106,18 @@ def tell_result(console: Console, result: TrainingResult, baseline: float, files
     console.print(
         f"bitstring {result.picked.text}; {result.cost_evaluations:,} cost evaluations, "
         f"{result.energy_evaluations:,} energy evaluations; "
-        f"{result.n_successes} of {len(result.restarts)} restarts ended within {SUCCESS_TOLERANCE:g} of the "
-        "lowest cost"
+        f"{result.n_shots:,} measurements{tell_successes(result)}"
     )
     console.print("wrote    " + "\n         ".join(str(file) for file in files))
     console.print(f"next     qhn2edge verify {files[0]}")
+
+
+def tell_successes(result: TrainingResult) -> str:
+    """Return how many restarts found the optimum, where that is known."""
+    if result.n_successes is None:
+        return ""
+    n = len(result.restarts)
+    return f"; {result.n_successes} of {n} restarts ended within {SUCCESS_TOLERANCE:g} of the lowest cost"
 
 
 def cache_folder() -> Path:

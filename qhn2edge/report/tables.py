@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from qhn2edge.layers import Relu, activation_kind
 from qhn2edge.layers import Table as TableActivation
+from qhn2edge.model import thaw
 
 if TYPE_CHECKING:
     from qhn2edge.layers import Activation
@@ -54,16 +55,17 @@ def result_table(result: TrainingResult, logistic_regression: float) -> Table:
     figures = result.to_json()["accuracy"]
     rows: list[tuple[object, ...]] = [
         (f"trained network ({result.settings.pick})", cost(result.picked), percent(figures["model_test"])),
-        ("best of all networks", cost(result.optimum), percent(figures["optimum_test"])),
-        ("logistic regression, real weights", "", percent(logistic_regression)),
     ]
+    if result.optimum:
+        rows.append(("best of all networks", cost(result.optimum), percent(figures["optimum_test"])))
+    rows.append(("logistic regression, real weights", "", percent(logistic_regression)))
     return plain_table(("", "training cost", "test accuracy"), rows)
 
 
 def model_facts(model: Model) -> JsonObject:
     """Return what ``info`` tells of a model: architecture, layers, bits, ranges, bytes."""
     space = model.provenance.get("space")
-    fields = space.get("fields", []) if isinstance(space, dict) else []
+    fields = space.get("fields", []) if isinstance(space, Mapping) else []
     return {
         "name": model.name,
         "digest": model.digest,
@@ -75,7 +77,7 @@ def model_facts(model: Model) -> JsonObject:
         "weight_bits": model.n_weight_bits,
         "weight_bytes": model.n_weight_bytes,
         "bias_bytes": sum(4 * layer.n_out for layer in model.layers),
-        "search_space": {"bits": sum(n for _, n in fields), "fields": fields} if fields else None,
+        "search_space": {"bits": sum(n for _, n in fields), "fields": thaw(fields)} if fields else None,
         "qubits": sum(n for _, n in fields) if fields else None,
     }
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qhn2edge.circuits import bits_to_index, index_to_bits, sample_indices
-from qhn2edge.errors import CircuitError
+from qhn2edge.errors import CircuitError, InputError
 
 
 class TestBits:
@@ -29,12 +29,12 @@ class TestBits:
     @pytest.mark.parametrize("index", [-1, 8])
     def test_index_outside(self, index: int) -> None:
         """An index that no string of this length has is refused."""
-        with pytest.raises(CircuitError, match=rf"got {index}, expected 0 to 2\^3 - 1"):
+        with pytest.raises(InputError, match=rf"got {index}, expected 0 to 2\^3 - 1"):
             index_to_bits([0, index], 3)
 
     def test_no_bit(self) -> None:
         """A value other than 0 and 1 is no bit."""
-        with pytest.raises(CircuitError, match="expected 0 and 1 only"):
+        with pytest.raises(InputError, match="expected 0 and 1 only"):
             bits_to_index([[0, 2]])
 
 
