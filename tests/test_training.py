@@ -16,6 +16,7 @@ from qhn2edge.data import DataSet, load_data
 from qhn2edge.enumeration import enumerate_costs
 from qhn2edge.errors import ModelError, OptimizerError, TrainingError
 from qhn2edge.interpreter import accuracy
+from qhn2edge.optimizers.stochastic import STOCHASTIC_OPTIMIZERS
 from qhn2edge.recipes.exact import BATCH
 from qhn2edge.results import Restart, TrainingResult, model_name
 from qhn2edge.runs import FileCheckpoint
@@ -275,3 +276,83 @@ class TestCheckpoint:
         path.unlink()
         checkpoint.flush()
         assert not path.exists()
+
+
+class TestRecipes:
+    """Training from measurements and classical searches go through the same loop."""
+
+    @pytest.mark.parametrize(
+        "optimizer", ["spsa", "qn-spsa", "reinforce", "annealing", "cross-entropy", "greedy"]
+    )
+    def test_resumed_run_ends_the_same(
+        self, space: SearchSpace, data: DataSet, tmp_path: Path, optimizer: str
+    ) -> None:
+        """A measured or classical run that is stopped and resumed gives the bits of one that was not."""
+        measured = optimizer in STOCHASTIC_OPTIMIZERS
+        limit = {"max_iterations": 8} if measured else {"max_evaluations": 150}
+        settings = replace(
+            SETTINGS, optimizer=optimizer, optimizer_options=limit, shots=40, restarts=2, validation_shots=90
+        )
+        whole = train(space, data, settings)
+        path = tmp_path / "checkpoint.npz"
+        for n_steps in (1, 3):
+            with pytest.raises(Stopped):
+                train(
+                    space, data, settings, checkpoint=FileCheckpoint(path, 0.0), observer=StopAfter(n_steps)
+                )
+        resumed = train(space, data, settings, checkpoint=FileCheckpoint(path, 0.0))
+        assert fingerprint(resumed) == fingerprint(whole)
+        assert resumed.to_json() == whole.to_json()
+
+    def test_counts_what_it_pays_for(self, space: SearchSpace, data: DataSet) -> None:
+        """Shots are those of every answer and of the validation; costs are the distinct bitstrings seen."""
+        settings = replace(
+            SETTINGS, optimizer="spsa", optimizer_options={"max_iterations": 5}, shots=30, restarts=1
+        )
+        result = train(space, data, replace(settings, validation_shots=70))
+        assert result.n_shots == 5 * 2 * 30 + 70
+        assert 0 < result.cost_evaluations <= min(2**space.n_bits, result.n_shots)
+        assert result.optimum is None
+        assert result.n_successes is None
+
+    def test_measured_energy_is_the_sample_mean(self, space: SearchSpace, data: DataSet) -> None:
+        """The final energy of a measured run is the mean cost of its validation shots."""
+        settings = replace(SETTINGS, optimizer="reinforce", optimizer_options={"max_iterations": 3}, shots=50)
+        for restart in train(space, data, settings).restarts:
+            assert restart.counts.sum() == 50
+            expected = restart.counts @ restart.measured_costs / 50
+            assert restart.energy == pytest.approx(expected, abs=1e-12)
+
+    def test_wide_circuit(self) -> None:
+        """64 pixels and a bias, 65 bits, train from measurements; the model decodes and classifies."""
+        digits = load_data("digits:3,7")
+        wide = SearchSpace.for_data(digits)
+        settings = TrainingSettings(
+            depth=2, restarts=1, optimizer="reinforce", optimizer_options={"max_iterations": 60}, shots=100
+        )
+        result = train(wide, digits, settings)
+        assert wide.n_bits == 65
+        assert accuracy(result.model, digits.x_test_int, digits.y_test) > 0.9
+
+    @pytest.mark.parametrize("objective", ["cvar:0.3", "gibbs:50"])
+    def test_exact_objectives(self, space: SearchSpace, data: DataSet, objective: str) -> None:
+        """Another objective is minimised; the reported energy is still the mean cost."""
+        result = train(space, data, replace(SETTINGS, objective=objective, restarts=2))
+        for restart in result.restarts:
+            assert restart.energies[-1] <= restart.energies[0]
+            assert restart.energy >= restart.energies.min() - 1e-9
+
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"objective": "median"}, TrainingError, "unknown objective: got median"),
+            ({"optimizer": "spsa", "engine": "cut"}, TrainingError, "spsa cannot use this engine: got cut"),
+            ({"optimizer": "annealing", "optimizer_options": {"x": 1}}, OptimizerError, "no such option"),
+        ],
+    )
+    def test_refused(
+        self, space: SearchSpace, data: DataSet, change: dict[str, Any], error: type[Exception], message: str
+    ) -> None:
+        """What a recipe cannot do is refused in one line."""
+        with pytest.raises(error, match=message):
+            train(space, data, replace(SETTINGS, **change))

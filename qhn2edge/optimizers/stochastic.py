@@ -93,7 +93,7 @@ class Spsa:
     """
 
     name: ClassVar[str] = "spsa"
-    learning_rate: float = 2.0
+    learning_rate: float = 4.0
     perturbation: float = 0.2
     max_iterations: int = 300
 
@@ -134,7 +134,7 @@ class QnSpsa:
     """
 
     name: ClassVar[str] = "qn-spsa"
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     perturbation: float = 0.1
     regularization: float = 0.05
     max_iterations: int = 300
