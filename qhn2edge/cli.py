@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 STOPPED = 130
+# Options that say how a run is carried out or shown, not what it computes.
+_HOW = ("quiet", "as_json", "cache", "workers", "scheduler", "polish")
 
 
 def examples(*lines: str, title: str = "Examples") -> str:
@@ -59,6 +61,9 @@ def cli() -> None:
 @options.run_out
 @options.resume
 @options.cache
+@options.workers
+@options.scheduler
+@options.polish
 @options.config
 @click.option("--dry-run", is_flag=True, help="Describe the data, the bits and the circuit; train nothing.")
 @options.quiet
@@ -71,7 +76,7 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
     resume, out = given.pop("resume"), given.pop("out")
     if resume:
         _refuse_with_resume(context, out)
-        shown = {name: given[name] for name in ("quiet", "as_json", "cache")}
+        shown = {name: given[name] for name in _HOW}
         given = {**_options_of_run(context, resume), **shown}
     # The order of the command's options, so that equal options give equal configuration files.
     ordered = {p.name: given[p.name] for p in context.command.params if p.name in given}
@@ -236,7 +241,8 @@ def demo(**given: Any) -> None:  # noqa: ANN401
 def study(name: str | None, **given: Any) -> None:  # noqa: ANN401
     """Reproduce an experiment of arXiv:2301.08292: tables, figures, and a page of claims and findings.
 
-    The same command continues a study that was stopped. Needs matplotlib: pip install 'qhn2edge[studies]'.
+    The same command continues a study that was stopped; another --seed draws other data too. Needs
+    matplotlib: pip install 'qhn2edge[studies]'.
     """
     from qhn2edge import commands
 
@@ -309,7 +315,7 @@ def _refuse_with_resume(context: click.Context, out: str | None) -> None:
     """``--resume`` takes its settings from the run folder; anything else beside it is a mistake."""
     from qhn2edge.errors import ConfigError
 
-    allowed = {"resume", "quiet", "as_json", "cache"}
+    allowed = {"resume", *_HOW}
     source = click.core.ParameterSource.COMMANDLINE
     extra = [n for n in context.params if n not in allowed and context.get_parameter_source(n) is source]
     if extra or out:

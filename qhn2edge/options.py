@@ -212,6 +212,16 @@ cache = click.option(
     help="Where enumerated costs are kept for reuse.  [default: the user's cache folder]",
 )
 
+workers = click.option(
+    "--workers", type=int, default=1, show_default=True, help="Processes that share the restarts."
+)
+scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask cluster that runs the restarts: tcp://host:8786."
+)
+polish = click.option(
+    "--polish", is_flag=True, help="Also improve the result by single bit flips, and report that apart."
+)
+
 # --- models and files ---------------------------------------------------------------------------------
 model_argument = click.argument("model", type=click.Path(dir_okay=False))
 run_out = click.option(
@@ -223,16 +233,16 @@ target = click.option("--target", metavar="NAME", default="c", show_default=True
 
 # --- studies ------------------------------------------------------------------------------------------
 study_runs = click.option(
-    "--runs", type=int, metavar="N", help="Training runs for each circuit or data set.  [default: 200 or 20]"
+    "--runs", type=int, metavar="N", help="Training runs a depth (200) or a data set of generalization (20)."
 )
 study_depths = click.option(
-    "--depths", metavar="N[,N...]", help="Circuit depths; 1 is the product state.  [default: 1,2,4,6 or 4]"
+    "--depths", metavar="N[,N...]", help="Circuit depths (1,2,4,6; generalization 4); 1 is the product state."
 )
 study_sets = click.option(
-    "--sets", type=int, metavar="N", help="Independent data sets.  [default: 100 or 20]"
+    "--sets", type=int, metavar="N", help="Independent data sets (generalization 100, locality 20)."
 )
 study_sizes = click.option(
-    "--sizes", metavar="N[,N...]", help="Training points of a data set.  [default: 5,10,20,50,100,200]"
+    "--sizes", metavar="N[,N...]", help="Training points of a data set (5,10,20,50,100,200)."
 )
 study_out = click.option(
     "--out", type=click.Path(), metavar="DIR", help="Folder to make or continue.  [default: studies/NAME]"

@@ -11,19 +11,21 @@ ends in the same result, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from qhn2edge.cost import CostFunction
+from qhn2edge.distribution import Request, check_workers, on_cluster, on_processes
 from qhn2edge.results import Restart, TrainingResult, summarise
 from qhn2edge.settings import TrainingSettings
 from qhn2edge.storage import digest_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qhn2edge.data import DataSet
     from qhn2edge.recipes import Recipe, Running
     from qhn2edge.space import SearchSpace
@@ -65,6 +67,8 @@ def train(
     checkpoint: Checkpoint | None = None,
     observer: Observer | None = None,
     cache: Path | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> TrainingResult:
     """Train a binary neural network with the quantum hypernetwork.
 
@@ -75,6 +79,8 @@ def train(
         checkpoint: where to keep the state; a run stopped by Ctrl-C continues from there.
         observer: who watches.
         cache: folder for enumerated costs, reused by digest.
+        workers: processes that share the restarts, 1 or more; the result does not depend on it.
+        scheduler: address of a Dask cluster that runs the restarts instead, such as ``tcp://host:8786``.
 
     Raises:
         CostError, CircuitError, OptimizerError, TrainingError: the request is impossible; the message says
@@ -86,10 +92,18 @@ def train(
     settings = settings or TrainingSettings()
     check_request(space, data, settings)
     cost = CostFunction(space, data, settings.loss, settings.memory_bytes)
-    recipe = make_recipe(cost, settings, progress=observer.enumerated if observer else None, cache=cache)
+    check_workers(workers)
+    progress = observer.enumerated if observer else None
     digest = digest_json({"cost": cost.digest, "settings": settings.to_json()})
-    loop = _Loop(settings.restarts, recipe, digest, checkpoint, observer)
-    return summarise(space, data, settings, recipe.all_costs, loop.run())
+    with _folder(cache, needed=workers > 1 or scheduler is not None) as costs_folder:
+        recipe = make_recipe(cost, settings, progress=progress, cache=costs_folder)
+        loop = _Loop(settings.restarts, recipe, digest, checkpoint, observer)
+        if workers == 1 and scheduler is None:
+            restarts = loop.run()
+        else:
+            request = Request(space, data, settings, None if costs_folder is None else str(costs_folder))
+            restarts = loop.run_elsewhere(request, workers, scheduler)
+    return summarise(space, data, settings, recipe.all_costs, restarts)
 
 
 def check_request(space: SearchSpace, data: DataSet, settings: TrainingSettings) -> None:
@@ -102,6 +116,16 @@ def check_request(space: SearchSpace, data: DataSet, settings: TrainingSettings)
     from qhn2edge.recipes.recipe import check_recipe
 
     check_recipe(CostFunction(space, data, settings.loss, settings.memory_bytes), settings)
+
+
+@contextlib.contextmanager
+def _folder(cache: Path | None, *, needed: bool) -> Iterator[Path | None]:
+    """Yield the cache folder, or a temporary one where workers need one to share the costs."""
+    if cache is not None or not needed:
+        yield cache
+        return
+    with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
+        yield Path(name)
 
 
 class _Loop:
@@ -135,6 +159,27 @@ class _Loop:
         finally:
             if self.checkpoint:
                 self.checkpoint.flush()
+        return tuple(sorted(self.done, key=lambda restart: restart.number))
+
+    def run_elsewhere(self, request: Request, workers: int, scheduler: str | None) -> tuple[Restart, ...]:
+        """Run the unfinished restarts on processes or a cluster and return all in order."""
+        numbers = sorted([*self.active, *self.waiting])
+        self.active = {}
+        if scheduler is None:
+            results = on_processes(request, numbers, workers)
+        else:
+            results = on_cluster(request, numbers, scheduler)
+        with contextlib.closing(results):
+            try:
+                for restart in results:
+                    self.done = [*self.done, restart]
+                    self._save()
+                    if self.observer:
+                        self.observer.finished(restart)
+                        self.observer.stepped(len(self.done), {restart.number: restart.energy})
+            finally:
+                if self.checkpoint:
+                    self.checkpoint.flush()
         return tuple(sorted(self.done, key=lambda restart: restart.number))
 
     def _fill(self) -> None:

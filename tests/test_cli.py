@@ -404,3 +404,53 @@ def test_broken_pipe() -> None:
         assert process.stderr
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+class TestHowARunIsCarriedOut:
+    def test_workers_and_polish_are_no_part_of_the_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Two processes and polishing leave configuration and model; polishing never raises the cost."""
+        words = ["train", "--data", "gaussian:40", "--hidden", "2", *QUICK]
+        plain = call_json(capsys, *words, "--out", "a")
+        shared = call_json(capsys, *words, "--out", "b", "--workers", "2", "--polish")
+        assert Path("a/config.toml").read_text() == Path("b/config.toml").read_text()
+        assert load_model(plain["files"][0]) == load_model(shared["files"][0])
+        assert shared["polished"]["cost"] <= shared["measured"]["cost"]
+        assert load_model(shared["polished"]["file"]).provenance["cost"] == shared["polished"]["cost"]
+
+    def test_measured_training(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A wide circuit trains from measurements; without enumeration there is no optimum to report."""
+        words = [
+            "--optimizer",
+            "reinforce",
+            "--shots",
+            "50",
+            "--validation-shots",
+            "80",
+            "--max-iterations",
+            "5",
+        ]
+        document = call_json(
+            capsys, "train", "--data", "digits:3,7", "--depth", "2", "--restarts", "1", *words,
+            "--objective", "gibbs:20", "--optimizer-option", "beta1=0.8",
+        )  # fmt: skip
+        assert document["optimum"] is None
+        assert document["shots"] == 5 * 50 + 80
+        config = tomllib.loads(Path("runs/digits-3-7/config.toml").read_text())
+        assert config["optimizer_option"] == ["beta1=0.8"]
+        call_json(capsys, "train", "--resume", "runs/digits-3-7")
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--objective", "median"], "unknown objective: got median"),
+            (["--optimizer-option", "x"], "--optimizer-option is no assignment: got x, expected NAME=VALUE"),
+            (["--workers", "0"], "workers is impossible: got 0"),
+            (["--validation-shots", "0"], "validation_shots is impossible: got 0"),
+        ],
+    )
+    def test_refused(self, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+        """Impossible requests are refused in one line, and no run folder is made."""
+        code, _, err = call(capsys, "train", "--data", "gaussian", *words)
+        assert code == 2
+        assert message in err
+        assert not Path("runs").exists()

@@ -24,7 +24,7 @@ ROOMS = (
     ("circuits",),
     ("optimizers",),
     ("searches", "polish"),
-    ("objectives", "settings", "results", "recipes", "training", "baselines", "runs"),
+    ("objectives", "settings", "results", "recipes", "distribution", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
     ("verify",),

@@ -346,6 +346,7 @@ class TestRecipes:
         ("change", "error", "message"),
         [
             ({"objective": "median"}, TrainingError, "unknown objective: got median"),
+            ({"optimizer": "reinforce", "depth": 15}, TrainingError, "needs an exact state: got depth 15"),
             ({"optimizer": "spsa", "engine": "cut"}, TrainingError, "spsa cannot use this engine: got cut"),
             ({"optimizer": "annealing", "optimizer_options": {"x": 1}}, OptimizerError, "no such option"),
         ],

@@ -48,7 +48,8 @@ class MpsSampler:
         max_bond: the largest bond dimension; deeper circuits are truncated to it.
 
     Raises:
-        CircuitError: ``max_bond`` is no integer >= 1, or the state alone would need more than 4 GiB.
+        CircuitError: another kind of circuit, ``max_bond`` is no integer >= 1, or the state alone would need
+            more than 4 GiB.
 
     Source: sampling, A. J. Ferris and G. Vidal, arXiv:1201.3974.
 
@@ -62,6 +63,9 @@ class MpsSampler:
     max_bond: int = field(default=64, kw_only=True)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ansatz, Brickwork):  # the pair tensors hold its CX pattern only
+            got = type(self.ansatz).__name__
+            raise CircuitError("this circuit has no matrix-product form here", got=got, expected="Brickwork")
         object.__setattr__(self, "max_bond", as_integer("largest bond dimension", self.max_bond, 1))
         self._require_bytes(0)
 

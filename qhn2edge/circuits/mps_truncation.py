@@ -225,9 +225,7 @@ def _draw(weights: FloatArray, uniform: FloatArray) -> NDArray[np.intp]:
     """Return one outcome 0..3 a shot with probabilities proportional to weights, [4, shots]."""
     first, second = weights[0], weights[0] + weights[1]
     third = second + weights[2]
-    total = third + weights[3]
-    # kept below the total, so that an outcome of weight 0 is never drawn
-    level = np.minimum(uniform * total, np.nextafter(total, 0))
+    level = uniform * (third + weights[3])  # below the sum, also rounded: weight 0 is never drawn
     return np.asarray((level >= first).astype(np.intp) + (level >= second) + (level >= third))
 
 

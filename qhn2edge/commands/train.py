@@ -6,15 +6,21 @@ import signal
 import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qhn2edge.baselines import logistic_regression_accuracy
 from qhn2edge.circuits import Brickwork
+from qhn2edge.cost import CostFunction
+from qhn2edge.distribution import check_workers
 from qhn2edge.errors import StorageError
+from qhn2edge.interpreter import accuracy
+from qhn2edge.model import save_model
+from qhn2edge.polish import polish
 from qhn2edge.report.drawing import draw_fields
 from qhn2edge.report.progress import show_training
-from qhn2edge.report.tables import result_table, space_table
+from qhn2edge.report.tables import percent, result_table, space_table
 from qhn2edge.request import config_of, data_of, settings_of, space_of
 from qhn2edge.results import SUCCESS_TOLERANCE, TrainingResult, model_name
 from qhn2edge.runs import RunFolder
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
     from qhn2edge.space import SearchSpace
 
 # Options that say how a run is shown or where it is kept, not what it is.
-_NOT_CONFIG = ("as_json", "quiet", "cache", "dry_run")
+_NOT_CONFIG = ("as_json", "quiet", "cache", "dry_run", "workers", "scheduler", "polish")
 
 
 def train(
@@ -52,6 +58,7 @@ def train(
     space = space_of(options, data)
     settings = settings_of(options)
     check_request(space, data, settings)
+    check_workers(options["workers"])
     describe(console, data, space, settings)
     if options["dry_run"]:
         return {"space": space.to_json(), "bits": space.n_bits}, 0
@@ -68,7 +75,31 @@ def train(
         "logistic_regression_test": baseline,
         "files": [str(file) for file in files],
     }
+    if options["polish"]:
+        document["polished"] = polish_result(run, result, console)
     return document, 0
+
+
+def polish_result(run: RunFolder, result: TrainingResult, console: Console) -> JsonObject:
+    """Improve the picked bitstring by single flips; write that model beside the other, and tell the gain."""
+    cost = CostFunction(result.space, result.data, result.settings.loss, result.settings.memory_bytes)
+    polished = polish(cost, result.picked.bits)
+    candidate = replace(result.picked, bits=polished.bits, cost=polished.cost, share=0.0)
+    model = result.model_of(candidate)
+    path = save_model(model, run.path / f"{model.name}.polished.json")
+    test = accuracy(model, result.data.x_test_int, result.data.y_test)
+    console.print(
+        f"polished {polished.n_flips} flips, {polished.n_evaluations:,} more cost evaluations: "
+        f"training cost {polished.cost:.5f}, test accuracy {percent(test)}; {path}"
+    )
+    return {
+        "bitstring": candidate.text,
+        "cost": polished.cost,
+        "flips": polished.n_flips,
+        "cost_evaluations": polished.n_evaluations,
+        "accuracy_test": test,
+        "file": str(path),
+    }
 
 
 def run_training(
@@ -84,6 +115,8 @@ def run_training(
             checkpoint=run.checkpoint(),
             observer=view,
             cache=Path(options["cache"]) if options.get("cache") else cache_folder(),
+            workers=options.get("workers", 1),
+            scheduler=options.get("scheduler"),
         )
 
 

@@ -15,6 +15,7 @@ from qhn2edge.cost import CostFunction, FloatArray
 from qhn2edge.errors import TrainingError
 from qhn2edge.objectives import Objective
 from qhn2edge.optimizers.stochastic import (
+    Reinforce,
     StochasticState,
     make_stochastic_optimizer,
 )
@@ -60,7 +61,14 @@ def check(cost: CostFunction, settings: TrainingSettings) -> None:
         )
     Objective.parse(settings.objective)
     make_stochastic_optimizer(settings.optimizer, **settings.optimizer_options)
-    MpsSampler(Brickwork(cost.space.n_bits, settings.depth))
+    sampler = MpsSampler(Brickwork(cost.space.n_bits, settings.depth))
+    if settings.optimizer == Reinforce.name and not sampler.is_exact:
+        raise TrainingError(
+            "the score-function gradient needs an exact state",
+            got=f"depth {settings.depth}",
+            expected=f"at most depth {2 * sampler.max_bond.bit_length()}",
+            next_step="reduce --depth, or use spsa",
+        )
 
 
 class Problem:

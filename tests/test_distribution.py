@@ -1,0 +1,130 @@
+"""Restarts elsewhere: the same results as on one core, whichever worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qhn2edge.data import DataSet, load_data
+from qhn2edge.distribution import Request, on_processes, run_restart
+from qhn2edge.errors import TrainingError
+from qhn2edge.results import TrainingResult
+from qhn2edge.runs import FileCheckpoint
+from qhn2edge.settings import TrainingSettings
+from qhn2edge.space import SearchSpace
+from qhn2edge.training import train
+
+SETTINGS = TrainingSettings(depth=2, restarts=4, seed=3, optimizer_options={"max_iterations": 30})
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return load_data("gaussian:40", seed=1)
+
+
+@pytest.fixture(scope="module")
+def space(data: DataSet) -> SearchSpace:
+    return SearchSpace.for_data(data, hidden=(2,))
+
+
+@pytest.fixture(scope="module")
+def alone(space: SearchSpace, data: DataSet) -> TrainingResult:
+    return train(space, data, SETTINGS)
+
+
+def fingerprint(result: TrainingResult) -> list[Any]:
+    return [(r.number, r.energy, r.theta.tobytes(), r.energies.tobytes()) for r in result.restarts]
+
+
+def test_one_restart(space: SearchSpace, data: DataSet, alone: TrainingResult) -> None:
+    """A restart run by itself is that of the whole run."""
+    restart = run_restart(Request(space, data, SETTINGS, None), 2)
+    assert restart.theta.tobytes() == alone.restarts[2].theta.tobytes()
+    assert restart.energies.tobytes() == alone.restarts[2].energies.tobytes()
+
+
+def test_processes(space: SearchSpace, data: DataSet, alone: TrainingResult, tmp_path: Path) -> None:
+    """Two processes give the bits of one, and leave a checkpoint of finished restarts."""
+    path = tmp_path / "checkpoint.npz"
+    shared = train(space, data, SETTINGS, workers=2, checkpoint=FileCheckpoint(path))
+    assert fingerprint(shared) == fingerprint(alone)
+    assert shared.to_json() == alone.to_json()
+    resumed = train(space, data, SETTINGS, checkpoint=FileCheckpoint(path))
+    assert fingerprint(resumed) == fingerprint(alone)
+
+
+def test_killed_process(space: SearchSpace, data: DataSet, alone: TrainingResult) -> None:
+    """A worker process killed during the run costs time, not results."""
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            for child in children(os.getpid()):
+                if "spawn_main" in command_line(child):
+                    os.kill(child, signal.SIGKILL)
+                    killed.append(child)
+                    return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    request = Request(space, data, SETTINGS, None)
+    restarts = sorted(on_processes(request, range(4), 2), key=lambda restart: restart.number)
+    killer.join()
+    assert killed
+    assert [r.theta.tobytes() for r in restarts] == [r.theta.tobytes() for r in alone.restarts]
+
+
+def children(parent: int) -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            yield int(path.parent.name)
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def test_dask_cluster_with_dying_workers(space: SearchSpace, data: DataSet, alone: TrainingResult) -> None:
+    """A Dask cluster gives the bits of one core, although a worker is killed during the run."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        timer = threading.Timer(1.0, os.kill, (victim, signal.SIGKILL))
+        timer.start()
+        try:
+            shared = train(space, data, SETTINGS, scheduler=cluster.scheduler_address)
+        finally:
+            timer.join()
+    assert fingerprint(shared) == fingerprint(alone)
+
+
+def test_no_scheduler(space: SearchSpace, data: DataSet) -> None:
+    """A scheduler that does not answer is one clear line."""
+    pytest.importorskip("distributed")
+    with pytest.raises(TrainingError, match="the Dask scheduler does not answer: got tcp://127.0.0.1:1"):
+        train(space, data, replace(SETTINGS, restarts=1), scheduler="tcp://127.0.0.1:1")
+
+
+def test_impossible_workers(space: SearchSpace, data: DataSet) -> None:
+    """No workers is an error."""
+    with pytest.raises(TrainingError, match="workers is impossible: got 0, expected 1 or more"):
+        train(space, data, SETTINGS, workers=0)
