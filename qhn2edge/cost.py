@@ -143,8 +143,9 @@ class CostFunction:
         else:  # a table without the values that do not occur, looked up by rank
             steps = np.unique(z).astype(np.float64)
             z, low = np.searchsorted(steps, z).astype(z.dtype), 0
-        real = architecture.logit_scale * steps
-        tables = [scalar_loss(self.loss_name, real, positive) for positive in (False, True)]
+        real = architecture.logit_scale * (steps - architecture.offset)
+        link = architecture.link
+        tables = [scalar_loss(self.loss_name, real, positive, link) for positive in (False, True)]
         return mean_of_tables(z, low, tables[0], tables[1], n_first)
 
     def _logits(self, architecture: Architecture, bits: BitArray) -> AnyFloatArray:
@@ -202,8 +203,8 @@ def _affine(
     """
     low, high = architecture.levels
     largest = max(abs(low), abs(high))
-    bias_step = architecture.bias_steps[number - 1]
-    bound = largest * (weights_bin.shape[2] * int(np.abs(inputs).max(initial=0)) + bias_step)
+    bias_step, offset = architecture.bias_steps[number - 1], architecture.bias_offset(number)
+    bound = largest * (weights_bin.shape[2] * int(np.abs(inputs).max(initial=0)) + bias_step) + abs(offset)
     dtype = np.float32 if bound < _EXACT_FLOAT32 else np.float64
     weights = (weights_bin * dtype(high - low) + dtype(low)).astype(dtype, copy=False)
     if inputs.ndim == 2:
@@ -213,6 +214,8 @@ def _affine(
         accumulators = weights @ inputs.astype(dtype, copy=False)
     if bias_bin is not None:
         accumulators += ((bias_bin * dtype(high - low) + dtype(low)) * dtype(bias_step))[:, :, None]
+    if offset:
+        accumulators += dtype(offset)
     return np.asarray(accumulators)
 
 

@@ -85,7 +85,9 @@ def _by_chunks(cost: CostFunction, progress: Progress | None) -> FloatArray:
 def _is_logistic(cost: CostFunction) -> bool:
     """Whether the short way applies: one layer, one logit, cross-entropy, moderate logits."""
     space = cost.space
-    if space.hidden or space.n_logits > 1 or cost.loss_name != "bce" or space.n_bits < 4:
+    if space.hidden or space.n_logits > 1 or space.links != ("sigmoid",):
+        return False
+    if cost.loss_name != "bce" or space.n_bits < 4:
         return False
     return all(
         _largest_logit(cost, _architecture(cost, k)).max() <= MAX_EXPONENT for k in range(_n_levels(cost))

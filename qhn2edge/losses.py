@@ -1,6 +1,7 @@
 """Losses of integer logits: what one sample costs a network.
 
-With p = sigmoid(s z) for one logit z (s is the head's logit_scale), or p_k = softmax(s z)_k for several:
+With p = sigmoid(s z) for one logit z (s is the head's logit_scale; for the link ``relu``, p = s z clipped to
+[0, 1]), or p_k = softmax(s z)_k for several:
 
 - ``bce``, binary cross-entropy: -log p if the class is the second one, else -log(1 - p);
 - ``cce``, categorical cross-entropy: -log p_y;
@@ -16,6 +17,8 @@ from qhn2edge.errors import CostError
 
 FloatArray = NDArray[np.float64]
 LOSS_NAMES = ("bce", "cce", "mse")
+# Least probability of the true class under the link relu: keeps cross-entropy finite.
+PROBABILITY_FLOOR = 1e-6
 
 
 def default_loss(n_logits: int) -> str:
@@ -39,14 +42,18 @@ def check_loss(name: str, n_logits: int) -> None:
         )
 
 
-def scalar_loss(name: str, z: FloatArray, positive: bool) -> FloatArray:
+def scalar_loss(name: str, z: FloatArray, positive: bool, link: str = "sigmoid") -> FloatArray:
     """Return the loss of real logits z (any shape) for one class of two.
 
     Args:
         name: "bce" or "mse".
         z: real logits s * integer logit.
         positive: whether the true class is the second one.
+        link: "sigmoid" or "relu": how a logit becomes a probability.
     """
+    if link == "relu":
+        truth = np.clip(z if positive else 1.0 - z, 0.0, 1.0)
+        return -np.log(np.clip(truth, PROBABILITY_FLOOR, 1.0)) if name == "bce" else (1.0 - truth) ** 2
     towards = z if positive else -z
     if name == "bce":
         return np.logaddexp(0.0, -towards)

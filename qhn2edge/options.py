@@ -128,8 +128,15 @@ levels = click.option(
     show_default=True,
     help="The two weight values; repeated, the pair becomes a choice, decided by bits.",
 )
+link = click.option(
+    "--link",
+    metavar="NAME[,NAME]",
+    default="sigmoid",
+    show_default=True,
+    help="Activation of the output of two classes: sigmoid or relu; both become a choice.",
+)
 bias = click.option("--bias/--no-bias", default=True, show_default=True, help="One bias bit a unit.")
-space_options = stack(hidden, activation, width, levels, bias)
+space_options = stack(hidden, activation, width, levels, link, bias)
 
 # --- training -----------------------------------------------------------------------------------------
 loss = click.option(

@@ -59,6 +59,7 @@ def space_of(options: Mapping[str, Any], data: DataSet) -> SearchSpace:
         widths=tuple(widths),
         levels=tuple(pair(text) for text in options.get("levels") or ("-1,1",)),
         bias=options.get("bias", True),
+        links=words(options.get("link") or "sigmoid"),
     )
 
 

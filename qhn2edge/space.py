@@ -3,8 +3,8 @@
 A bitstring sigma describes one binary neural network. Its bits lie in named fields, in the order of the
 authors' code (arXiv:2301.08292; paper's repository): the weights of every layer (row-major [n_in, n_out],
 first layer first), the biases (last layer first), then the choices: one width a hidden layer, the
-activation, the pair of weight levels. The first bit of the string is the most significant bit of its
-index in a cost vector.
+activation, the pair of weight levels, the activation of the output. The first bit of the string is the most
+significant bit of its index in a cost vector.
 
 A weight bit selects the level lo (0) or hi (1), a bias bit the same levels times the layer's ``unit`` (the
 integer steps that stand for 1.0). A choice among k values takes ceil(log2 k) bits; pattern p selects value
@@ -14,6 +14,7 @@ p mod k. A width smaller than the field holds switches the last units off: decod
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from qhn2edge.data import DataSet
     from qhn2edge.data.encoder import Encoder
 
-CHOICE_ROLES = ("width", "activation", "levels")
+CHOICE_ROLES = ("width", "activation", "levels", "link")
+LINKS = ("sigmoid", "relu")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class Architecture:
         bias_steps: what a bias level of 1 is in integer steps, one a layer.
         levels: the weight levels (lo, hi).
         logit_scale: real value of one step of the logits.
+        link: how a logit becomes a probability: "sigmoid" or "relu" (see losses.py).
+        offset: what the last layer's biases carry besides their levels: the link's probability 1/2 then falls
+            on logit 0, where the head decides.
     """
 
     widths: tuple[int, ...]
@@ -85,6 +90,12 @@ class Architecture:
     bias_steps: tuple[int, ...]
     levels: tuple[int, int]
     logit_scale: float
+    link: str = "sigmoid"
+    offset: int = 0
+
+    def bias_offset(self, number: int) -> int:
+        """The offset of layer ``number``, counted from 1: that of the last layer, else 0."""
+        return self.offset if number == len(self.activations) else 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class SearchSpace:
             largest must be the layer's width in ``hidden``.
         levels: pairs (lo, hi); more than one becomes a choice, for all weights and biases at once.
         bias: whether units have a bias bit.
+        links: for two classes, the output's activation: "sigmoid" or "relu"; both become a choice.
         feature_names: names of the inputs, carried into the model.
 
     Raises:
@@ -117,6 +129,7 @@ class SearchSpace:
     levels: tuple[tuple[int, int], ...] = ((-1, 1),)
     bias: bool = True
     feature_names: tuple[str, ...] = ()
+    links: tuple[str, ...] = ("sigmoid",)
 
     def __post_init__(self) -> None:
         """Check the sizes; fill in one width a hidden layer where no choice is asked for."""
@@ -246,6 +259,7 @@ class SearchSpace:
             if self.bias:
                 levels = np.where(values[f"b{number}"][:n_out] == 1, high, low)
                 bias = levels * architecture.bias_steps[number - 1]
+            bias = bias + architecture.bias_offset(number)
             weights = np.ascontiguousarray(values[f"W{number}"][:n_in, :n_out].T)
             layers.append(Dense(weights, bias, architecture.levels, architecture.activations[number - 1]))
         return Model(
@@ -299,6 +313,7 @@ class SearchSpace:
             "widths": [list(w) for w in self.widths],
             "levels": [list(pair) for pair in self.levels],
             "bias": self.bias,
+            "links": list(self.links),
             "fields": [[f.name, f.n_bits] for f in self.fields],
         }
 
@@ -307,8 +322,9 @@ class SearchSpace:
         for number, layer in enumerate(model.layers, start=1):
             values[f"W{number}"][: layer.n_in, : layer.n_out] = layer.weights_bin.T
             if self.bias:
-                high = layer.levels[1] * _architecture(self, choices).bias_steps[number - 1]
-                values[f"b{number}"][: layer.n_out] = layer.bias == high
+                architecture = _architecture(self, choices)
+                high = layer.levels[1] * architecture.bias_steps[number - 1]
+                values[f"b{number}"][: layer.n_out] = layer.bias == high + architecture.bias_offset(number)
         fields = [f for f in self.fields if f.role in CHOICE_ROLES]
         for field, choice in zip(fields, choices, strict=True):
             values[field.name] = _pattern(choice, field.n_bits)
@@ -342,6 +358,8 @@ def _layout(space: SearchSpace) -> list[Field]:
         add("activation", "activation", 0, (_bits_for(len(space.activations)),), _or(space.activations))
     if len(space.levels) > 1:
         add("levels", "levels", 0, (_bits_for(len(space.levels)),), f"level pair: {levels}")
+    if len(space.links) > 1:
+        add("link", "link", 0, (_bits_for(len(space.links)),), f"activation of output: {_or(space.links)}")
     return fields
 
 
@@ -356,6 +374,7 @@ def _architecture(space: SearchSpace, choices: tuple[int, ...]) -> Architecture:
     hidden = [widths[pick(widths)] for widths in space.widths]
     name = space.activations[pick(space.activations)]
     low, high = space.levels[pick(space.levels)]
+    link = space.links[pick(space.links)]
     widths = (space.n_features, *hidden, space.n_logits)
     unit = float(space.encoder.unit)
     activations: list[Activation] = []
@@ -372,7 +391,9 @@ def _architecture(space: SearchSpace, choices: tuple[int, ...]) -> Architecture:
             break
         activation, unit, magnitude = make_activation(name, bound, unit)
         activations.append(activation)
-    return Architecture(widths, tuple(activations), tuple(steps), (low, high), 1.0 / unit)
+    offset = 0 if link == "sigmoid" else -math.ceil(unit / 2)
+    _check_bound(bound - offset, len(steps))
+    return Architecture(widths, tuple(activations), tuple(steps), (low, high), 1.0 / unit, link, offset)
 
 
 def _check_bound(bound: int, layer: int) -> None:
@@ -402,10 +423,10 @@ def _matches(space: SearchSpace, architecture: Architecture, model: Model) -> bo
         return False
     if model.head != _head(space, architecture):
         return False
-    for layer, activation, steps in zip(
-        model.layers, architecture.activations, architecture.bias_steps, strict=True
-    ):
-        allowed = [level * steps for level in architecture.levels] if space.bias else [0]
+    parts = zip(model.layers, architecture.activations, architecture.bias_steps, strict=True)
+    for number, (layer, activation, steps) in enumerate(parts, start=1):
+        levels = [level * steps for level in architecture.levels] if space.bias else [0]
+        allowed = [level + architecture.bias_offset(number) for level in levels]
         if layer.levels != architecture.levels or layer.activation != activation:
             return False
         if not np.isin(layer.bias, allowed).all():
@@ -450,6 +471,11 @@ def _check_choices(space: SearchSpace) -> None:
             got=_or(space.activations),
             next_step="add --hidden, or name one activation",
         )
+    for link in space.links:
+        if link not in LINKS:
+            raise SpaceError("unknown link", got=link, expected=" or ".join(LINKS))
+    if space.links != ("sigmoid",) and len(space.classes) != 2:
+        raise SpaceError("a link needs two classes", got=f"{len(space.classes)} classes")
     for low, high in space.levels:
         if not LEVEL_MIN <= low < high <= LEVEL_MAX:
             raise SpaceError(
@@ -460,6 +486,7 @@ def _check_choices(space: SearchSpace) -> None:
     lists: list[tuple[str, Sequence[object]]] = [
         ("activation", space.activations),
         ("level pair", space.levels),
+        ("link", space.links),
     ]
     for what, options in [*lists, *(("width", w) for w in space.widths)]:
         if not options or len(set(options)) != len(options):
@@ -467,7 +494,7 @@ def _check_choices(space: SearchSpace) -> None:
 
 
 def _choice_counts(space: SearchSpace) -> list[int]:
-    counts = [len(w) for w in space.widths] + [len(space.activations), len(space.levels)]
+    counts = [*map(len, space.widths), *map(len, (space.activations, space.levels, space.links))]
     return [n for n in counts if n > 1]
 
 

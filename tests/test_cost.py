@@ -15,7 +15,7 @@ from qhn2edge.cost import CostFunction
 from qhn2edge.data import DataSet
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import CostError, SpaceError
-from qhn2edge.interpreter import logits
+from qhn2edge.interpreter import class_indices, logits
 from qhn2edge.model import Model
 from qhn2edge.space import SearchSpace
 
@@ -248,3 +248,53 @@ class TestConstruction:
         space = SearchSpace(2, ("a", "b"), Encoder.bits())
         with pytest.raises(SpaceError, match="^bitstring has "):
             CostFunction(space, data_for(space))(strings)
+
+
+class TestLinks:
+    """The output's activation as a choice: sigmoid, or a clipped relu."""
+
+    @pytest.mark.parametrize("loss", ["bce", "mse"])
+    @pytest.mark.parametrize("encoder", [Encoder.bits(), Encoder.uint8_unit(3), Encoder.int8_fixed(2)])
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_cost_is_that_of_the_decoded_model(self, loss: str, encoder: Encoder, bias: bool) -> None:
+        """With z the logit without its offset, the link relu has p = clip(s z, 0, 1)."""
+        space = SearchSpace(4, ("a", "b"), encoder, links=("sigmoid", "relu"), bias=bias)
+        data = data_for(space, n=15)
+        bits = all_bits(space)
+        costs = CostFunction(space, data, loss)(bits)
+        for sigma, found in zip(bits, costs, strict=True):
+            model = space.decode(sigma)
+            architecture = space.architecture(sigma)
+            z = (logits(model, data.x_train_int)[:, 0] - architecture.offset) * model.head.logit_scale
+            relu = np.clip(z, 0, 1)
+            p = relu if sigma[-1] else 1 / (1 + np.exp(-z))
+            truth = np.where(data.y_train == 1, p, 1 - p)
+            losses = (1 - truth) ** 2
+            if loss == "bce":
+                towards = np.where(data.y_train == 1, z, -z)
+                losses = -np.log(np.maximum(truth, 1e-6)) if sigma[-1] else np.logaddexp(0, -towards)
+            assert found == pytest.approx(losses.mean(), abs=1e-12)
+
+    def test_head_decides_at_one_half(self) -> None:
+        """Under the link relu, the model's label is the second class exactly where p >= 1/2."""
+        for encoder in (Encoder.bits(), Encoder.uint8_unit(3), Encoder.uint8_unit(4)):
+            space = SearchSpace(3, ("a", "b"), encoder, links=("sigmoid", "relu"))
+            data = data_for(space, n=30)
+            for sigma in all_bits(space)[1::2]:
+                model, offset = space.decode(sigma), space.architecture(sigma).offset
+                z = logits(model, data.x_train_int)
+                p = np.clip((z[:, 0] - offset) * model.head.logit_scale, 0, 1)
+                assert np.array_equal(class_indices(model, z) == 1, p >= 0.5)
+                assert np.array_equal(space.encode(model), sigma)
+
+    def test_the_papers_widest_case(self) -> None:
+        """Logistic regression on 8x8 pixels with a choice of activation has 66 bits."""
+        space = SearchSpace(64, ("0", "1"), Encoder.uint8_unit(), links=("sigmoid", "relu"))
+        assert space.composition == "66 bits = W1 64 + b1 1 + link 1"
+
+    def test_links_need_two_classes(self) -> None:
+        """More classes, and unknown links, are refused."""
+        with pytest.raises(SpaceError, match="a link needs two classes: got 3 classes"):
+            SearchSpace(3, ("a", "b", "c"), Encoder.bits(), links=("sigmoid", "relu"))
+        with pytest.raises(SpaceError, match="unknown link: got step, expected sigmoid or relu"):
+            SearchSpace(3, ("a", "b"), Encoder.bits(), links=("step",))
