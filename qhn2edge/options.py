@@ -159,7 +159,11 @@ max_iterations = click.option(
 )
 learning_rate = click.option("--learning-rate", type=float, metavar="F", help="Step size of adam.")
 objective = click.option(
-    "--objective", metavar="NAME", default="mean", show_default=True, help="mean, cvar:SHARE or gibbs:BETA."
+    "--objective",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="mean (the paper's), cvar:SHARE, gibbs:BETA; auto: gibbs:200 where gradients are exact, else mean.",
 )
 engine = click.option(
     "--engine",

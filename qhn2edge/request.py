@@ -78,7 +78,7 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
             **{name: options[name] for name in names if options.get(name) is not None},
             **assignments(options.get("optimizer_option") or (), "--optimizer-option"),
         },
-        objective=options.get("objective", "mean"),
+        objective=options.get("objective", "auto"),
         engine=options["engine"],
         device=options.get("device"),
         device_options=assignments(options.get("device_option") or (), "--device-option"),

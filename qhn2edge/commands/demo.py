@@ -28,7 +28,7 @@ DEMO: Mapping[str, Any] = {
     "data": "digits:3,7",
     "size": "4x4",
     "depth": 4,
-    "restarts": 24,
+    "restarts": 8,
     "optimizer": "lbfgs",
     "engine": "auto",
     "shots": 1000,

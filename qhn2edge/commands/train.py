@@ -107,7 +107,7 @@ def run_training(
 ) -> TrainingResult:
     """Train with progress on the terminal and checkpoints in the run folder."""
     quiet = options["quiet"] or options["as_json"]
-    with show_training(settings.restarts, quiet=quiet) as view:
+    with show_training(settings.restarts, settings.chosen_objective, quiet=quiet) as view:
         return train_space(
             space,
             data,
@@ -129,7 +129,8 @@ def describe(console: Console, data: DataSet, space: SearchSpace, settings: Trai
     console.print(space_table(space))
     console.print(
         f"[bold]circuit[/]  {ansatz.n_qubits} qubits, depth {ansatz.depth}, {ansatz.n_angles} angles; "
-        f"{settings.restarts} restarts, {settings.optimizer}, seed {settings.seed}"
+        f"{settings.restarts} restarts, {settings.optimizer}, objective {settings.chosen_objective}, "
+        f"seed {settings.seed}"
     )
 
 

@@ -52,7 +52,7 @@ class ExactRunning:
 def check(cost: CostFunction, settings: TrainingSettings) -> None:
     """Refuse settings that exact training cannot carry out."""
     check_enumerable(cost)
-    Objective.parse(settings.objective)
+    Objective.parse(settings.chosen_objective)
     make_optimizer(settings.optimizer, **settings.optimizer_options)
     _engine(cost, settings, None)
 
@@ -70,7 +70,7 @@ class ExactRecipe:
         self.costs = enumerate_costs(cost, progress=progress, cache=cache)
         self.optimizer = make_optimizer(settings.optimizer, **settings.optimizer_options)
         self.objective = ExactObjective(
-            Objective.parse(settings.objective), self.costs, lambda costs: _engine(cost, settings, costs)
+            Objective.parse(settings.chosen_objective), self.costs, lambda costs: _engine(cost, settings, costs)
         )
 
     @property
@@ -126,7 +126,7 @@ class ExactRecipe:
 
     def _energy(self, state: State, probabilities: FloatArray) -> float:
         """Return the mean cost at the final angles, whatever the objective was."""
-        return state.best_energy if self.settings.objective == "mean" else float(probabilities @ self.costs)
+        return state.best_energy if self.settings.chosen_objective == "mean" else float(probabilities @ self.costs)
 
 
 def _engine(cost: CostFunction, settings: TrainingSettings, costs: FloatArray | None) -> Engine:

@@ -59,7 +59,7 @@ def check(cost: CostFunction, settings: TrainingSettings) -> None:
             got=settings.engine,
             expected=" or ".join(ENGINES),
         )
-    Objective.parse(settings.objective)
+    Objective.parse(settings.chosen_objective)
     make_stochastic_optimizer(settings.optimizer, **settings.optimizer_options)
     sampler = MpsSampler(Brickwork(cost.space.n_bits, settings.depth))
     if settings.optimizer == Reinforce.name and not sampler.is_exact:
@@ -115,7 +115,7 @@ class SampledRecipe:
         self.cost, self.settings = cost, settings
         self.ansatz = Brickwork(cost.space.n_bits, settings.depth)
         self.sampler = MpsSampler(self.ansatz)
-        self.objective = Objective.parse(settings.objective)
+        self.objective = Objective.parse(settings.chosen_objective)
         self.optimizer = make_stochastic_optimizer(settings.optimizer, **settings.optimizer_options)
 
     @property

@@ -176,8 +176,7 @@ def draw_curves(
             axis.set_ylim(y_range[0] - margin, y_range[1] + margin)
         if zero_line:
             axis.axhline(0.0, color=_GREY, linewidth=1, linestyle="--")
-        if len(panel.curves) > 1:
-            axis.legend(loc="best")
+    _legend(figure, axes, [tuple(curve.label for curve in panel.curves) for panel in panels])
     return figure
 
 
@@ -292,6 +291,17 @@ def _label(axis: Axes, title: str, x_label: str, y_label: str) -> None:
     axis.set_title(title, loc="left")
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
+
+
+def _legend(figure: Figure, axes: list[Axes], labels: list[tuple[str, ...]]) -> None:
+    """Name the curves: beside the panels where all have the same ones, else inside each panel."""
+    if len(set(labels)) == 1 and len(labels[0]) > 1:
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside right center")
+        return
+    for axis, names_of_panel in zip(axes, labels, strict=True):
+        if len(names_of_panel) > 1:
+            axis.legend(loc="best")
 
 
 def _tick_places(axis: Axes, x: tuple[float, ...]) -> None:

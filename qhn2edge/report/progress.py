@@ -24,11 +24,13 @@ class TrainingView:
     Args:
         bars: the running progress display.
         n_restarts: how many restarts the run has.
+        symbol: what the objective is called: E for the mean cost, F for another one.
     """
 
-    def __init__(self, bars: Progress, n_restarts: int) -> None:
+    def __init__(self, bars: Progress, n_restarts: int, symbol: str) -> None:
         self.bars = bars
         self.n_restarts = n_restarts
+        self.symbol = symbol
         self.costs: TaskID | None = None
         self.training: TaskID | None = None
         self.lowest = float("inf")
@@ -44,21 +46,23 @@ class TrainingView:
         if self.training is None:
             self.training = self.bars.add_task("training", total=self.n_restarts, note="")
         self.lowest = min(self.lowest, *energies.values())
-        note = f"{finished}/{self.n_restarts} restarts   lowest E = {self.lowest:.4f}"
+        note = f"{finished}/{self.n_restarts} restarts   lowest {self.symbol} = {self.lowest:.4f}"
         self.bars.update(self.training, completed=finished, note=note)
 
     def finished(self, restart: Restart) -> None:
         """Print the restart's falling energy."""
         energies = restart.energies.tolist()
         self.bars.console.print(
-            f"restart {restart.number + 1:>3}  E {energies[0]:.4f} {draw_curve(energies)} "
-            f"{restart.energy:.4f}  {len(energies):>4} steps, top network {restart.probability:>4.0%}",
+            f"restart {restart.number + 1:>3}  {self.symbol} {energies[0]:.4f} {draw_curve(energies)} "
+            f"{energies[-1]:.4f}  {len(energies):>4} steps, top network {restart.probability:>4.0%}",
             highlight=False,
         )
 
 
 @contextlib.contextmanager
-def show_training(n_restarts: int, *, quiet: bool = False) -> Iterator[TrainingView | None]:
+def show_training(
+    n_restarts: int, objective: str = "mean", *, quiet: bool = False
+) -> Iterator[TrainingView | None]:
     """Show a training run on standard error while the block runs; yield None when quiet."""
     if quiet:
         yield None
@@ -72,4 +76,4 @@ def show_training(n_restarts: int, *, quiet: bool = False) -> Iterator[TrainingV
         transient=True,
     )
     with bars:
-        yield TrainingView(bars, n_restarts)
+        yield TrainingView(bars, n_restarts, "E" if objective == "mean" else "F")

@@ -59,15 +59,15 @@ def _mnist(digits: str, suffix: str, meaning: str, levels: tuple[tuple[int, int]
 GAUSSIAN_ACTIVATION = Case("gaussian", "Gaussian, choice of activation", "gaussian", "mse", space=_HIDDEN)
 GAUSSIAN_WIDTH = Case(
     "gaussian-width",
-    "Gaussian, choice of activation, width",
+    "Gaussian, choice of activation and width",
     "gaussian",
     "mse",
     space={**_HIDDEN, "widths": ((2, 3),)},
 )
 _PAIRS = ("0,1", "3,7")
-MNIST_LOGISTIC = tuple(_mnist(digits, "", "weights -1, +1", ((-1, 1),)) for digits in _PAIRS)
+MNIST_LOGISTIC = tuple(_mnist(digits, "", "weights {-1, 1}", ((-1, 1),)) for digits in _PAIRS)
 # With inputs in [0, 1] and weights 0 and 1 no logit is negative: a cost to look at, not to classify with.
-MNIST_ZERO_ONE = tuple(_mnist(digits, "-zero-one", "weights 0, 1", ((0, 1),)) for digits in _PAIRS)
+MNIST_ZERO_ONE = tuple(_mnist(digits, "-zero-one", "weights {0, 1}", ((0, 1),)) for digits in _PAIRS)
 MNIST_ENCODING = tuple(_mnist(digits, "-levels", "choice of weights", _LEVELS) for digits in _PAIRS)
 
 

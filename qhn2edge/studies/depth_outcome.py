@@ -65,7 +65,7 @@ def conclude(cases: Sequence[Case], settings: StudySettings, results: Results) -
             finding
             for view in views
             for eps, share in zip(TOLERANCES, view.costs["within"], strict=True)
-            for finding in depth_findings(f"{view.case.label}, eps = {eps:g}", view.counts(eps), share)
+            for finding in depth_findings(f"{view.case.label}; eps = {eps:g}", view.counts(eps), share)
         ),
         plots=_plots(views),
         method=_METHOD,
@@ -112,9 +112,10 @@ class _View:
     def note(self) -> str:
         c = self.costs
         return (
-            f"{c['data']}. {c['composition']}. Of {2 ** c['qubits']:,} networks, {c['n_lowest']:,} share "
-            f"the lowest cost {c['lowest_cost']:.5f} (mean {c['mean_cost']:.4f}, highest "
-            f"{c['highest_cost']:.4f}), and {c['n_minima']:,} have no cheaper neighbour at one flipped bit."
+            f"{c['data']}. {c['composition']}. The cheapest of {2 ** c['qubits']:,} networks costs "
+            f"{c['lowest_cost']:.5f} ({c['n_lowest']:,} at this cost; mean {c['mean_cost']:.4f}, highest "
+            f"{c['highest_cost']:.4f}). Local minima, networks that no single flipped bit makes cheaper: "
+            f"{c['n_minima']:,}."
         )
 
     def success_curve(self, depth: int) -> Curve:
