@@ -123,7 +123,7 @@ def page(exact: list[dict[str, Any]], measured: list[dict[str, Any]]) -> str:
             *table(exact),
             "",
             "Recipes that see measurements only (depth 2, 50 shots) and classical searches:",
-            f"{N_MEASURED} restarts, charged for distinct costs; success means that the best network was seen.\n",
+            f"{N_MEASURED} restarts, charged for distinct costs; success: the best network was seen.\n",
             *table(measured),
             "",
         )

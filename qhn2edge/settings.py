@@ -27,7 +27,7 @@ class TrainingSettings:
             (measurements only), or a classical search ("annealing", ...; see searches/).
         optimizer_options: options of the optimiser, such as ``{"max_iterations": 500}``.
         objective: "mean" (the paper's), "cvar:SHARE" or "gibbs:BETA" (see objectives.py); "auto" is the one
-            that found the optimum most often in benchmarks/recipes.py: "gibbs:200" where the gradient is exact,
+            that finds the optimum most often (benchmarks/recipes.py): "gibbs:200" where gradients are exact,
             "mean" where there are measurements only.
         engine: "auto" or "statevector" (the faster exact one), "cut", "gatewise", "pennylane", or "mps".
         device: PennyLane device of the engine "pennylane"; None for lightning.qubit.

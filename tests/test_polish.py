@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from space_strategies import data_for, some_bits, spaces
 
 from qhn2edge.cost import CostFunction
+from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import OptimizerError, SpaceError
 from qhn2edge.polish import polish
 from qhn2edge.space import SearchSpace
@@ -49,7 +50,7 @@ def test_budget(space: SearchSpace, seed: int, budget: int) -> None:
 
 def test_steepest_by_hand() -> None:
     """From 000 the steepest flip is taken first; with one flip needed, 1 + N + (N - 1) costs are computed."""
-    space = SearchSpace(2, ("a", "b"), _encoder())
+    space = SearchSpace(2, ("a", "b"), Encoder.int8_fixed(64))
     data = data_for(space, 30, 1)
     cost = CostFunction(space, data)
     start = np.zeros(3, dtype=np.uint8)
@@ -62,15 +63,9 @@ def test_steepest_by_hand() -> None:
 
 def test_refuses() -> None:
     """A foreign bitstring and an impossible budget are refused."""
-    space = SearchSpace(2, ("a", "b"), _encoder())
+    space = SearchSpace(2, ("a", "b"), Encoder.int8_fixed(64))
     cost = CostFunction(space, data_for(space))
     with pytest.raises(SpaceError, match="wrong length"):
         polish(cost, np.zeros(4, dtype=np.uint8))
     with pytest.raises(OptimizerError, match="max_evaluations is invalid"):
         polish(cost, np.zeros(3, dtype=np.uint8), 0)
-
-
-def _encoder() -> object:
-    from qhn2edge.data.encoder import Encoder
-
-    return Encoder.int8_fixed(64)

@@ -1,4 +1,4 @@
-"""The brickwork ansatz of the quantum hypernetwork: sizes, angles, gates, and a drawing.
+"""What an ansatz is, and the brickwork of the quantum hypernetwork: sizes, angles, gates, and a drawing.
 
 Qubits are counted from 1. The first bit of a bitstring sigma is the most significant bit of its index;
 qubit 1 is the LAST bit (the least significant), qubit N the first.
@@ -7,13 +7,14 @@ qubit 1 is the LAST bit (the least significant), qubit N the first.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.circuits.drawing import draw_layers
 from qhn2edge.errors import CircuitError
 
 FloatArray = NDArray[np.float64]
@@ -34,12 +35,34 @@ class Gate:
     angle: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Brickwork:
-    """The authors' brickwork circuit on ``n_qubits`` qubits with ``depth`` layers.
+class Ansatz(Protocol):
+    """A parameterised circuit that starts in |0...0>: what engines, exports and noise models need of it."""
 
-    Start in |0...0>. For d = 1..depth: CX on (j, j+1) for j = 1 + (d mod 2), 3 + (d mod 2), ... < N, then
-    RY on every qubit, then RZ on every qubit. ``depth = 1`` prepares a product state.
+    @property
+    def n_qubits(self) -> int:
+        """Return N, one qubit a bit of the string."""
+
+    @property
+    def depth(self) -> int:
+        """Return the number of layers."""
+
+    @property
+    def n_angles(self) -> int:
+        """Return the length of the flat angle vector theta."""
+
+    def gates(self) -> Iterator[Gate]:
+        """Yield the gates in the order in which they act."""
+
+    def random_angles(self, rng: np.random.Generator) -> FloatArray:
+        """Return initial angles theta, float64 [n_angles], in radians."""
+
+    def draw(self) -> str:
+        """Return a text drawing, one line a qubit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layered:
+    """Layers of CX, then RY on every qubit, then RZ on every qubit; the kinds differ in where the CX are.
 
     Attributes:
         n_qubits: N >= 1, one qubit a bit of the string.
@@ -47,12 +70,6 @@ class Brickwork:
 
     Raises:
         CircuitError: a size is not an integer >= 1.
-
-    Source: arXiv:2301.08292, ansatz section, and the authors' code (github.com/carrasqu/binncode).
-
-    Example:
-        >>> Brickwork(3, 2).n_angles
-        12
     """
 
     n_qubits: int
@@ -68,7 +85,7 @@ class Brickwork:
         return 2 * self.depth * self.n_qubits
 
     @classmethod
-    def from_angles(cls, n_angles: int, n_qubits: int) -> Brickwork:
+    def from_angles(cls, n_angles: int, n_qubits: int) -> Self:
         """Return the ansatz whose depth is n_angles / (2 N).
 
         Args:
@@ -89,9 +106,9 @@ class Brickwork:
             )
         return cls(n_qubits, depth)
 
-    def controls(self, layer: int) -> range:
-        """Return the control qubits j of the CX (j, j+1) in layer ``layer`` (1..depth)."""
-        return range(1 + layer % 2, self.n_qubits, 2)
+    def entanglers(self, layer: int) -> Sequence[tuple[int, int]]:
+        """Return (control, target) of the CX of layer ``layer`` (1..depth), in their order."""
+        raise NotImplementedError
 
     def ry_index(self, layer: int, qubit: int) -> int:
         """Return the place in theta of the RY angle of ``qubit`` (1..N) in ``layer`` (1..depth)."""
@@ -105,7 +122,7 @@ class Brickwork:
         """Yield the gates in the order in which they act."""
         qubits = range(1, self.n_qubits + 1)
         for layer in range(1, self.depth + 1):
-            yield from (Gate("CX", (j, j + 1)) for j in self.controls(layer))
+            yield from (Gate("CX", pair) for pair in self.entanglers(layer))
             yield from (Gate("RY", (j,), self.ry_index(layer, j)) for j in qubits)
             yield from (Gate("RZ", (j,), self.rz_index(layer, j)) for j in qubits)
 
@@ -121,12 +138,7 @@ class Brickwork:
         Raises:
             CircuitError: theta has another shape.
         """
-        if theta.shape != (self.n_angles,):
-            raise CircuitError(
-                "the angle vector does not fit the circuit",
-                got=f"shape {theta.shape}",
-                expected=f"({self.n_angles},) for {self.n_qubits} qubits and depth {self.depth}",
-            )
+        require_angles(self, theta)
         ry, rz = theta.reshape(2, self.depth, self.n_qubits)
         return ry, rz
 
@@ -138,38 +150,54 @@ class Brickwork:
         """Return a text drawing, one line a qubit.
 
         ``o`` is the control of a CX and ``+`` its target, ``Y3`` is RY and ``Z9`` is RZ with the place of the
-        angle in theta.
+        angle in theta; ``|`` is a wire that a CX passes over.
 
         Example:
             >>> print(Brickwork(2, 2).draw())
             q1 |0> ---Y0-Z4-o-Y2-Z6-
             q2 |0> ---Y1-Z5-+-Y3-Z7-
         """
-        width = len(str(self.n_qubits))
-        return "\n".join(
-            f"q{qubit:<{width}} |0> -" + "".join(map(self._draw_layer(qubit), range(1, self.depth + 1)))
-            for qubit in range(1, self.n_qubits + 1)
-        )
-
-    def _draw_layer(self, qubit: int) -> _LayerDrawing:
-        return _LayerDrawing(self, qubit)
+        return draw_layers(self)
 
 
 @dataclass(frozen=True, slots=True)
-class _LayerDrawing:
-    """Draws one qubit's part of a layer; all cells of a layer have the same width."""
+class Brickwork(Layered):
+    """The authors' brickwork circuit on ``n_qubits`` qubits with ``depth`` layers.
 
-    ansatz: Brickwork
-    qubit: int
+    Start in |0...0>. For d = 1..depth: CX on (j, j+1) for j = 1 + (d mod 2), 3 + (d mod 2), ... < N, then
+    RY on every qubit, then RZ on every qubit. ``depth = 1`` prepares a product state.
 
-    def __call__(self, layer: int) -> str:
-        controls = self.ansatz.controls(layer)
-        wire = "o" if self.qubit in controls else "+" if self.qubit - 1 in controls else "-"
-        last = self.ansatz.n_qubits
-        ry, rz = self.ansatz.ry_index(layer, self.qubit), self.ansatz.rz_index(layer, self.qubit)
-        ry_width = len(str(self.ansatz.ry_index(layer, last)))
-        rz_width = len(str(self.ansatz.rz_index(layer, last)))
-        return f"{wire}-Y{str(ry).ljust(ry_width, '-')}-Z{str(rz).ljust(rz_width, '-')}-"
+    Attributes:
+        n_qubits: N >= 1, one qubit a bit of the string.
+        depth: number of layers, >= 1.
+
+    Raises:
+        CircuitError: a size is not an integer >= 1.
+
+    Source: arXiv:2301.08292, ansatz section, and the authors' code (github.com/carrasqu/binncode).
+
+    Example:
+        >>> Brickwork(3, 2).n_angles
+        12
+    """
+
+    def controls(self, layer: int) -> range:
+        """Return the control qubits j of the CX (j, j+1) in layer ``layer`` (1..depth)."""
+        return range(1 + layer % 2, self.n_qubits, 2)
+
+    def entanglers(self, layer: int) -> Sequence[tuple[int, int]]:
+        """Return (control, target) of the CX of layer ``layer`` (1..depth)."""
+        return [(j, j + 1) for j in self.controls(layer)]
+
+
+def require_angles(ansatz: Ansatz, theta: FloatArray) -> None:
+    """Refuse an angle vector of another shape than [n_angles]."""
+    if theta.shape != (ansatz.n_angles,):
+        raise CircuitError(
+            "the angle vector does not fit the circuit",
+            got=f"shape {theta.shape}",
+            expected=f"({ansatz.n_angles},) for {ansatz.n_qubits} qubits and depth {ansatz.depth}",
+        )
 
 
 def _size(what: str, value: object) -> int:

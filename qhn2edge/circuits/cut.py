@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qhn2edge.circuits.ansatz import Brickwork, FloatArray
-from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost, require_width
+from qhn2edge.circuits.engine import (
+    as_cost,
+    as_theta,
+    as_thetas,
+    require_brickwork,
+    require_cost,
+    require_width,
+)
 from qhn2edge.errors import CircuitError
 
 MAX_QUBITS = 26
@@ -43,18 +50,19 @@ class CutEngine:
     """Exact simulation by cut contraction, for shallow circuits; complex128, compiled once for each size.
 
     Args:
-        ansatz: the circuit.
+        ansatz: the circuit, a brickwork.
         cost: C(sigma), [2^N], finite; None for probabilities only.
         capacity: restarts evaluated in one compiled call; larger batches are split. The trip count is
             dynamic, so fewer restarts cost less and nothing is compiled again.
 
     Raises:
-        CircuitError: more than 26 qubits, depth above 18, or a cost of the wrong shape.
+        CircuitError: another ansatz, more than 26 qubits, depth above 18, or a cost of the wrong shape.
     """
 
     name: ClassVar[str] = "cut"
 
     def __init__(self, ansatz: Brickwork, cost: ArrayLike | None = None, *, capacity: int = CAPACITY) -> None:
+        require_brickwork(ansatz, self.name)
         # cost, its copy on the device, and for wide bonds Psi with its cotangent and |Psi|^2
         require_width(ansatz, self.name, MAX_QUBITS, (16 + 64) * 2**ansatz.n_qubits)
         _require_depth(ansatz)

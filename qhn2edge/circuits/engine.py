@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qhn2edge.circuits.ansatz import Brickwork, FloatArray
+from qhn2edge.circuits.ansatz import Ansatz, Brickwork, FloatArray, require_angles
 from qhn2edge.errors import CircuitError
 
 _BYTES_PER_MIB = 2**20
@@ -25,7 +25,7 @@ class Engine(Protocol):
     name: ClassVar[str]
 
     @property
-    def ansatz(self) -> Brickwork:
+    def ansatz(self) -> Ansatz:
         """Return the circuit."""
 
     @property
@@ -33,7 +33,7 @@ class Engine(Protocol):
         """Return N."""
 
     def energies(self, thetas: ArrayLike) -> FloatArray:
-        """Return the mean costs E, float64 [B], of angles float64 [B, P], P = 2 depth N."""
+        """Return the mean costs E, float64 [B], of angles float64 [B, P], P = n_angles."""
 
     def energies_and_gradients(self, thetas: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return E, float64 [B], and dE/dtheta, float64 [B, P], of angles float64 [B, P]."""
@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Return |Psi_theta(sigma)|^2, float64 [2^N], of angles float64 [P]; first bit most significant."""
 
 
-def as_thetas(ansatz: Brickwork, thetas: ArrayLike) -> FloatArray:
+def as_thetas(ansatz: Ansatz, thetas: ArrayLike) -> FloatArray:
     """Return a batch of angles as contiguous float64 [B, P].
 
     Raises:
@@ -58,10 +58,10 @@ def as_thetas(ansatz: Brickwork, thetas: ArrayLike) -> FloatArray:
     return batch
 
 
-def as_theta(ansatz: Brickwork, theta: ArrayLike) -> FloatArray:
+def as_theta(ansatz: Ansatz, theta: ArrayLike) -> FloatArray:
     """Return one angle vector as contiguous float64 [P]; raises CircuitError like :func:`as_thetas`."""
     angles = _as_floats("angles", theta)
-    ansatz.split(angles)
+    require_angles(ansatz, angles)
     return angles
 
 
@@ -92,7 +92,14 @@ def require_cost(cost: FloatArray | None, engine: str) -> FloatArray:
     return cost
 
 
-def require_width(ansatz: Brickwork, engine: str, max_qubits: int, n_bytes: int) -> None:
+def require_width(
+    ansatz: Ansatz,
+    engine: str,
+    max_qubits: int,
+    n_bytes: int,
+    *,
+    next_step: str = "reduce the number of bits in the search space (fewer inputs or hidden units)",
+) -> None:
     """Refuse a circuit that is too wide to be enumerated.
 
     Args:
@@ -100,6 +107,7 @@ def require_width(ansatz: Brickwork, engine: str, max_qubits: int, n_bytes: int)
         engine: name of the engine, for the message.
         max_qubits: the widest circuit the engine takes.
         n_bytes: the memory that this circuit would need.
+        next_step: what the message proposes.
 
     Raises:
         CircuitError: more than ``max_qubits`` qubits.
@@ -109,7 +117,21 @@ def require_width(ansatz: Brickwork, engine: str, max_qubits: int, n_bytes: int)
             f"the circuit is too wide for the {engine} engine",
             got=f"{ansatz.n_qubits} qubits (about {n_bytes / _BYTES_PER_MIB:,.0f} MiB)",
             expected=f"at most {max_qubits} qubits",
-            next_step="reduce the number of bits in the search space (fewer inputs or hidden units)",
+            next_step=next_step,
+        )
+
+
+def require_brickwork(ansatz: Ansatz, engine: str) -> None:
+    """Refuse a circuit other than the brickwork, whose cuts alone are known to be thin.
+
+    Raises:
+        CircuitError: another ansatz.
+    """
+    if type(ansatz) is not Brickwork:
+        raise CircuitError(
+            f"the {engine} engine contracts the brickwork circuit only",
+            got=type(ansatz).__name__,
+            next_step='use engine "gatewise" or "auto", or the ansatz "brickwork"',
         )
 
 

@@ -1,21 +1,23 @@
-"""Exact engine gate by gate with the adjoint gradient: any depth, in compiled loops over real arrays.
+"""Exact engine gate by gate with the adjoint gradient: any circuit, in compiled loops over real arrays.
 
 The state is kept as rows of real numbers (Re Psi, Im Psi, Re lambda, Im lambda) with lambda = C Psi pulled
-back through the circuit. RY is real, so it acts on the rows alike; the RZ of a whole layer is one diagonal.
+back through the circuit. RY is real, so it acts on the rows alike; neighbouring RZ are one diagonal and
+neighbouring CX one exchange.
 For a gate exp(-i theta G / 2): dE/dtheta = Im <lambda| G |Psi>. Source: arXiv:2009.02823 (adjoint method).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qhn2edge.circuits.ansatz import Brickwork, FloatArray
+from qhn2edge.circuits.ansatz import Ansatz, FloatArray
 from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost, require_width
+from qhn2edge.circuits.schedule import Entangle, Rotate, Step, schedule
 from qhn2edge.compiled import compile_loop
 
 MAX_QUBITS = 26
@@ -35,7 +37,7 @@ class GatewiseEngine:
 
     name: ClassVar[str] = "gatewise"
 
-    def __init__(self, ansatz: Brickwork, cost: ArrayLike | None = None) -> None:
+    def __init__(self, ansatz: Ansatz, cost: ArrayLike | None = None) -> None:
         require_width(ansatz, self.name, MAX_QUBITS, 40 * 2**ansatz.n_qubits)
         self.ansatz = ansatz
         self.n_qubits = ansatz.n_qubits
@@ -64,37 +66,44 @@ class GatewiseEngine:
         rows = self._forward(as_theta(self.ansatz, theta), 2)
         return _squared(rows)
 
+    @cached_property
+    def _steps(self) -> list[Step]:
+        return schedule(self.ansatz)
+
     def _forward(self, theta: FloatArray, n_rows: int) -> FloatArray:
         """Return rows, float64 [n_rows, 2^N], with the state in the first two."""
-        ry, rz = self.ansatz.split(theta)
         rows = np.zeros((n_rows, 2**self.n_qubits))
         state, run = rows[:2], _kernels()
-        _product_state(ry[0], out=state[0])
-        for layer in range(1, self.ansatz.depth + 1):
-            if layer > 1:
-                run.entangle(state, self._control_mask(layer))
-                run.rotate(state, np.cos(ry[layer - 1] / 2), np.sin(ry[layer - 1] / 2), _BLOCK_QUBITS)
-            if layer < self.ansatz.depth:  # the last RZ layer does not change probabilities
-                run.multiply(state, *_phases(rz[layer - 1]))
+        state[0, 0] = 1.0
+        for place, step in enumerate(self._steps):
+            if isinstance(step, Entangle):
+                run.entangle(state, step.mask, step.up, step.down)
+            elif step.name == "RZ":
+                run.multiply(state, *_phases(step.angles(theta)))
+            elif place == 0:
+                _product_state(step.angles(theta), out=state[0])
+            else:
+                run.rotate(state, *_turns(step, theta), _BLOCK_QUBITS)
         return rows
 
     def _backward(self, theta: FloatArray, rows: FloatArray, gradient: FloatArray) -> None:
-        """Undo the circuit on Psi and lambda layer by layer, writing the gradient on the way."""
-        ry, rz = self.ansatz.split(theta)
-        ry_gradient, rz_gradient = self.ansatz.split(gradient)
+        """Undo the circuit on Psi and lambda step by step, writing the gradient on the way."""
         run = _kernels()
-        for layer in range(self.ansatz.depth, 0, -1):
-            if layer < self.ansatz.depth:
-                rz_gradient[layer - 1] = _rz_gradient(rows, self.n_qubits)
-                run.multiply(rows, *_phases(-rz[layer - 1]))
-            cos, sin = np.cos(ry[layer - 1] / 2), np.sin(ry[layer - 1] / 2)
-            run.unrotate(rows, cos, sin, _BLOCK_QUBITS, ry_gradient[layer - 1])
-            if layer > 1:
-                run.entangle(rows, self._control_mask(layer))
+        for step in reversed(self._steps):
+            if isinstance(step, Entangle):
+                run.entangle(rows, step.mask, step.up, step.down)
+            elif step.name == "RZ":
+                step.put(_rz_gradient(rows, self.n_qubits), gradient)
+                run.multiply(rows, *_phases(-step.angles(theta)))
+            else:
+                part = np.zeros(self.n_qubits)
+                run.unrotate(rows, *_turns(step, theta), _BLOCK_QUBITS, part)
+                step.put(part, gradient)
 
-    def _control_mask(self, layer: int) -> int:
-        """Return the bits of the layer's control qubits; qubit j is bit j - 1 of the index."""
-        return sum(1 << (control - 1) for control in self.ansatz.controls(layer))
+
+def _turns(step: Rotate, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    half = step.angles(theta) / 2
+    return np.cos(half), np.sin(half)
 
 
 def _energy(rows: FloatArray, cost: FloatArray) -> float:
@@ -108,7 +117,7 @@ def _squared(rows: FloatArray) -> FloatArray:
 
 
 def _product_state(ry: FloatArray, out: FloatArray) -> None:
-    """Write the first layer's real product state; qubit 1 is the fastest index."""
+    """Write the real product state of the first RY; qubit 1 is the fastest index."""
     out[0] = 1.0
     for qubit, half in enumerate(ry / 2):
         size = 1 << qubit
@@ -229,12 +238,12 @@ def _multiply(rows: FloatArray, upper: FloatArray, lower: FloatArray) -> None:
                 im[k] = a * pi + b * pr
 
 
-def _entangle(rows: FloatArray, mask: int) -> None:
-    """Apply the layer's CX to every row: each control bit flips the next bit; the map is its own inverse."""
+def _entangle(rows: FloatArray, mask: int, up: int, down: int) -> None:
+    """Apply CX to every row: the control bits, shifted, flip their targets; the map is its own inverse."""
     for r in range(rows.shape[0]):
         row = rows[r]
         for k in range(row.shape[0]):
-            j = k ^ ((k & mask) << 1)
+            j = k ^ (((k & mask) << up) >> down)
             if j > k:
                 row[k], row[j] = row[j], row[k]
 

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qhn2edge.circuits.ansatz import Brickwork, FloatArray
-from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost, require_width
-from qhn2edge.errors import CircuitError
+from qhn2edge.bitstrings import BitArray
+from qhn2edge.circuits.ansatz import Ansatz, FloatArray
+from qhn2edge.circuits.device_sampler import DeviceSampler
+from qhn2edge.circuits.devices import apply_gates, device_errors, make_device, require_device_width
+from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost
 
-MAX_QUBITS = 24
 # State-vector simulators whose adjoint gradient takes a sparse observable; on others the probabilities are
-# differentiated by whatever method PennyLane finds best for the device.
+# differentiated by the parameter-shift rule, which any device can carry out.
 _ADJOINT_DEVICES = ("lightning.", "default.qubit")
 
 
@@ -32,31 +33,33 @@ class PennyLaneEngine:
         **device_options: passed to ``qml.device``.
 
     Raises:
-        CircuitError: more than 24 qubits, a cost of the wrong shape, or an unknown device or option.
+        CircuitError: more than 24 qubits (10 on default.mixed), a cost of the wrong shape, or an unknown device
+            or option.
     """
 
     name: ClassVar[str] = "pennylane"
 
     def __init__(
         self,
-        ansatz: Brickwork,
+        ansatz: Ansatz,
         cost: ArrayLike | None = None,
         *,
         device: str = "lightning.qubit",
         **device_options: Any,  # noqa: ANN401  (whatever the device takes)
     ) -> None:
-        # state, cotangent and work space of a simulator, and the sparse diagonal with its indices
-        require_width(ansatz, self.name, MAX_QUBITS, (3 * 16 + 16) * 2**ansatz.n_qubits)
+        require_device_width(ansatz, device)
         self.ansatz = ansatz
         self.n_qubits = ansatz.n_qubits
         self._adjoint = device.startswith(_ADJOINT_DEVICES)
-        self._device = _device(device, ansatz.n_qubits, device_options)
+        self._name, self._options = device, device_options
+        self._device = make_device(device, ansatz.n_qubits, device_options)
         self._cost = None if cost is None else as_cost(ansatz.n_qubits, cost)
 
     def energies(self, thetas: ArrayLike) -> FloatArray:
         """Return E, float64 [B] (see :class:`qhn2edge.circuits.engine.Engine`)."""
         batch = as_thetas(self.ansatz, thetas)
-        return np.array([float(self._energy(theta)) for theta in batch], dtype=np.float64)
+        with device_errors(self._name):
+            return np.array([float(self._energy(theta)) for theta in batch], dtype=np.float64)
 
     def energies_and_gradients(self, thetas: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return E, float64 [B], and dE/dtheta, float64 [B, P]."""
@@ -65,14 +68,21 @@ class PennyLaneEngine:
         batch = as_thetas(self.ansatz, thetas)
         energies, gradients = np.zeros(len(batch)), np.zeros_like(batch)
         gradient_of = qml.grad(self._energy)
-        for k, theta in enumerate(batch):
-            gradients[k] = gradient_of(qml.numpy.array(theta, requires_grad=True))
-            energies[k] = gradient_of.forward
+        with device_errors(self._name):
+            for k, theta in enumerate(batch):
+                gradients[k] = gradient_of(qml.numpy.array(theta, requires_grad=True))
+                energies[k] = gradient_of.forward
         return energies, gradients
 
     def probabilities(self, theta: ArrayLike) -> FloatArray:
         """Return |Psi_theta(sigma)|^2, float64 [2^N]."""
-        return np.array(self._probabilities(as_theta(self.ansatz, theta)), dtype=np.float64)
+        angles = as_theta(self.ansatz, theta)
+        with device_errors(self._name):
+            return np.array(self._probabilities(angles), dtype=np.float64)
+
+    def sample(self, theta: ArrayLike, shots: int, rng: np.random.Generator) -> BitArray:
+        """Measure the circuit on the device (see :meth:`DeviceSampler.sample`), uint8 [shots, N]."""
+        return DeviceSampler(self.ansatz, self._name, self._options).sample(theta, shots, rng)
 
     @cached_property
     def _energy(self) -> Callable[[Any], Any]:
@@ -88,7 +98,7 @@ class PennyLaneEngine:
     def _probabilities(self) -> Callable[[Any], Any]:
         import pennylane as qml
 
-        return self._node(lambda: qml.probs(wires=range(self.n_qubits)), "best")
+        return self._node(lambda: qml.probs(wires=range(self.n_qubits)), "parameter-shift")
 
     def _observable(self, cost: FloatArray) -> Any:  # noqa: ANN401  (a PennyLane operator)
         import pennylane as qml
@@ -100,35 +110,7 @@ class PennyLaneEngine:
         import pennylane as qml
 
         def circuit(theta: Any) -> Any:  # noqa: ANN401  (an array of PennyLane's interface)
-            self._apply(theta)
+            apply_gates(self.ansatz, theta)
             return measure()
 
         return qml.QNode(circuit, self._device, diff_method=diff_method)  # type: ignore[no-any-return]
-
-    def _apply(self, theta: Any) -> None:  # noqa: ANN401  (an array of PennyLane's interface)
-        import pennylane as qml
-
-        for gate in self.ansatz.gates():
-            wires = [self.n_qubits - qubit for qubit in gate.qubits]
-            if gate.angle is None:
-                qml.CNOT(wires=wires)
-            else:
-                {"RY": qml.RY, "RZ": qml.RZ}[gate.name](theta[gate.angle], wires=wires)
-
-
-def _device(name: str, n_qubits: int, options: dict[str, Any]) -> Any:  # noqa: ANN401  (a PennyLane device)
-    import pennylane as qml
-
-    try:
-        return qml.device(name, wires=n_qubits, **options)
-    except qml.exceptions.DeviceError as error:
-        raise CircuitError(
-            "PennyLane cannot make the device",
-            got=name,
-            expected="the name of an installed device, such as lightning.qubit or default.qubit",
-            next_step="install the plugin that provides it, or correct the name",
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise CircuitError(
-            f"PennyLane's device {name} refuses its options", got=f"{options} ({error})"
-        ) from error

@@ -1,8 +1,10 @@
 """What a classical search is: a pair of functions init/step over bitstrings, charged by cost evaluations.
 
 A search ends by its own rule (``SearchState.done``) or where its budget is spent: whoever runs it stops
-after the first step that leaves ``costs.n_evaluations >= max_evaluations``. A step is a batch, so a run can
-exceed its budget by at most one step's evaluations, less one.
+after the first step that leaves ``costs.n_evaluations >= max_evaluations``; ``init`` counts too. A step is
+not cut short, so a run can exceed its budget by one step's evaluations less one. A step takes at most N + 1
+evaluations (greedy), N (annealing), ``samples`` (cross-entropy) or 2 (ste). Random and exhaustive search stay
+within the budget.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ Backwards, a two-valued function passes the gradient of its clipped linear part 
   else 0;
 - ``sign``: d sign(u) / d u = 1 where abs(u) <= 1, else 0, at u = a / (unit sqrt(fan-in)). The square root
   stands in for batch normalisation, which keeps accumulators in that range in the source and is no part of
-  the model here.
+  the model here;
+- cross-entropy under the link ``relu``: see :func:`clipped_log_loss`.
 
 Source: Hubara et al. 2016, arXiv:1602.02830, eq. 4 and algorithm 1.
 """
@@ -24,10 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 from qhn2edge.activations import TABLE_UNIT
 from qhn2edge.layers import Activation, Relu, Sign, Table
+from qhn2edge.losses import PROBABILITY_FLOOR
 
 if TYPE_CHECKING:
     from qhn2edge.space import Architecture, SearchSpace
 
+# The cross-entropy of the link relu is as steep below this probability as at it.
+_STEEPEST_AT = 0.1
 _Array = Any  # a traced JAX array, or NumPy
 
 
@@ -107,6 +111,27 @@ def straight_through_sign(u: _Array) -> _Array:
     return sign(u)
 
 
+def clipped_log_loss(p: _Array) -> _Array:
+    """Return -log of p clipped to [PROBABILITY_FLOOR, 1].
+
+    The derivative is -1 / max(p, 0.1) where p < 1, else 0: a sample far on the wrong side keeps a pull, of a
+    size that leaves the others theirs.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def loss(p: _Array) -> _Array:
+        return -jnp.log(jnp.clip(p, PROBABILITY_FLOOR, 1.0))
+
+    @loss.defjvp
+    def _(primals: tuple[_Array], tangents: tuple[_Array]) -> tuple[_Array, _Array]:
+        slope = jnp.where(primals[0] < 1, -1 / jnp.maximum(primals[0], _STEEPEST_AT), 0.0)
+        return loss(primals[0]), slope * tangents[0]
+
+    return loss(p)
+
+
 def two_valued(latent: _Array, levels: tuple[int, int]) -> _Array:
     """Return the levels that latents select: hi where v >= 0, else lo; straight-through backwards."""
     low, high = levels
@@ -122,7 +147,7 @@ def real_logits(layers: tuple[RealLayer, ...], values: _Array, x: _Array) -> _Ar
         x: encoded features, float64 [n, d].
 
     Returns:
-        float64 [n, n_logits].
+        float64 [n, n_logits], without the link's offset (``Architecture.offset``).
     """
     signals = x
     for layer in layers:
@@ -148,13 +173,14 @@ def _activate(layer: RealLayer, accumulators: _Array) -> _Array:
     return layer.out_unit * (jax.nn.sigmoid(real) if layer.activation == "sigmoid" else jnp.tanh(real))
 
 
-def sample_losses(loss: str, z: _Array, y: _Array) -> _Array:
+def sample_losses(loss: str, z: _Array, y: _Array, link: str = "sigmoid") -> _Array:
     """Return the loss of every sample (see losses.py).
 
     Args:
         loss: "bce", "cce" or "mse".
         z: real logits, float64 [n, n_logits].
         y: class indices, [n].
+        link: how one logit becomes a probability, "sigmoid" or "relu".
 
     Returns:
         float64 [n].
@@ -162,6 +188,9 @@ def sample_losses(loss: str, z: _Array, y: _Array) -> _Array:
     import jax
     import jax.numpy as jnp
 
+    if link == "relu":
+        truth = jnp.where(y == 1, z[:, 0], 1 - z[:, 0])
+        return clipped_log_loss(truth) if loss == "bce" else (1 - jnp.clip(truth, 0.0, 1.0)) ** 2
     if z.shape[1] == 1:
         towards = jnp.where(y == 1, z[:, 0], -z[:, 0])
         return jnp.logaddexp(0.0, -towards) if loss == "bce" else jax.nn.sigmoid(-towards) ** 2

@@ -52,10 +52,10 @@ class StraightThrough:
         OptimizerError: an option is out of range.
     """
 
-    epochs: int = 200
+    epochs: int = 100
     batch: int = 64
     learning_rate: float = 0.01
-    spread: float = 0.1
+    spread: float = 1.0
     max_evaluations: int = DEFAULT_MAX_EVALUATIONS
 
     name: ClassVar[str] = "ste"
@@ -143,7 +143,7 @@ def _compiled_epoch(space: SearchSpace, choices: tuple[int, ...], loss: str) -> 
 
     def batch_loss(latent: _Array, x: _Array, y: _Array, weights: _Array) -> _Array:
         z = architecture.logit_scale * real_logits(layers, two_valued(latent, architecture.levels), x)
-        return weights @ sample_losses(loss, z, y)
+        return weights @ sample_losses(loss, z, y, architecture.link)
 
     def epoch(
         before: _Array, n_updates: _Array, x: _Array, y: _Array, weights: _Array, rate: _Array

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
+
+from qhn2edge.circuits.ansatz import Gate
 
 Vector = NDArray[np.float64]
 
@@ -44,4 +48,17 @@ def dense_probabilities(theta: Vector, n_qubits: int, depth: int) -> Vector:
         rz = theta[(depth + d - 1) * n_qubits : (depth + d) * n_qubits]
         state = _on({q + 1: _ry(ry[q]) for q in range(n_qubits)}, n_qubits) @ state
         state = _on({q + 1: _rz(rz[q]) for q in range(n_qubits)}, n_qubits) @ state
+    return np.abs(state) ** 2
+
+
+def dense_gates(gates: Iterable[Gate], theta: Vector, n_qubits: int) -> Vector:
+    """Return |Psi|^2 of any list of gates, one dense matrix a gate."""
+    state = np.zeros(2**n_qubits, dtype=complex)
+    state[0] = 1
+    for gate in gates:
+        if gate.angle is None:
+            state = _cx(gate.qubits[0], gate.qubits[1], n_qubits) @ state
+        else:
+            rotation = {"RY": _ry, "RZ": _rz}[gate.name](theta[gate.angle])
+            state = _on({gate.qubits[0]: rotation}, n_qubits) @ state
     return np.abs(state) ** 2

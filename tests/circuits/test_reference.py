@@ -10,7 +10,9 @@ from qhn2edge.errors import CircuitError
 
 
 class TestDevices:
-    @pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit", "reference.qubit"])
+    @pytest.mark.parametrize(
+        "device", ["lightning.qubit", "default.qubit", "default.mixed", "reference.qubit"]
+    )
     @pytest.mark.parametrize(("n_qubits", "depth"), [(1, 2), (3, 3), (4, 2)])
     def test_agree(self, device: str, n_qubits: int, depth: int) -> None:
         """PennyLane's devices agree with our engine: energy to 1e-10, gradient to 1e-8."""

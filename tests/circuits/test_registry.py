@@ -13,6 +13,7 @@ class TestMakeEngine:
             "cut": "cut",
             "gatewise": "gatewise",
             "pennylane": "pennylane",
+            "density": "density",
         }
 
     def test_remembers_the_circuit(self) -> None:
@@ -25,7 +26,9 @@ class TestMakeEngine:
         """An unknown name is refused with the list of names."""
         with pytest.raises(CircuitError) as caught:
             make_engine(Brickwork(2, 1), None, "fast")
-        assert str(caught.value) == "unknown engine: got fast, expected auto, cut, gatewise, pennylane."
+        assert str(caught.value) == (
+            "unknown engine: got fast, expected auto, cut, gatewise, pennylane, density."
+        )
 
 
 class TestFastestEngine:

@@ -35,12 +35,18 @@ def test_curves_show_the_values() -> None:
     (axis,) = figure.axes
     assert [line.get_label() for line in axis.lines] == ["depth 1", "depth 2"]
     np.testing.assert_array_equal(axis.lines[1].get_xydata(), np.transpose([OTHER.x, OTHER.y]))
-    legend = axis.get_legend()
-    assert legend
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["depth 1", "depth 2"]
     band = np.asarray(axis.collections[0].get_paths()[0].vertices)
     assert (band[:, 1].min(), band[:, 1].max()) == (0.05, 1.0)
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale()) == ("x (m)", "share", "log")
+
+
+def test_own_legends() -> None:
+    """Panels with different curves name their own, and a single curve needs no name."""
+    figure = draw_curves([Panel("a", (CURVE, OTHER)), Panel("b", (CURVE,))], x_label="x", y_label="y")
+    assert figure.legends == []
+    assert [axis.get_legend() is not None for axis in figure.axes] == [True, False]
 
 
 def test_steps_are_named() -> None:
