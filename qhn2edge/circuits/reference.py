@@ -33,7 +33,7 @@ class PennyLaneEngine:
         **device_options: passed to ``qml.device``.
 
     Raises:
-        CircuitError: more than 24 qubits (10 on default.mixed), a cost of the wrong shape, or an unknown device
+        CircuitError: more than 24 qubits (10 on default.mixed), a cost of the wrong shape, an unknown device
             or option.
     """
 

@@ -70,7 +70,9 @@ class ExactRecipe:
         self.costs = enumerate_costs(cost, progress=progress, cache=cache)
         self.optimizer = make_optimizer(settings.optimizer, **settings.optimizer_options)
         self.objective = ExactObjective(
-            Objective.parse(settings.chosen_objective), self.costs, lambda costs: _engine(cost, settings, costs)
+            Objective.parse(settings.chosen_objective),
+            self.costs,
+            lambda costs: _engine(cost, settings, costs),
         )
 
     @property
@@ -126,7 +128,9 @@ class ExactRecipe:
 
     def _energy(self, state: State, probabilities: FloatArray) -> float:
         """Return the mean cost at the final angles, whatever the objective was."""
-        return state.best_energy if self.settings.chosen_objective == "mean" else float(probabilities @ self.costs)
+        if self.settings.chosen_objective == "mean":
+            return state.best_energy
+        return float(probabilities @ self.costs)
 
 
 def _engine(cost: CostFunction, settings: TrainingSettings, costs: FloatArray | None) -> Engine:
