@@ -184,6 +184,25 @@ def doctor(**given: Any) -> None:  # noqa: ANN401
 
 
 @cli.command(
+    short_help="Draw or export a trained circuit.",
+    epilog=examples("qhn2edge circuit runs/digits-3-7-4x4 --qasm circuit.qasm", title="Example"),
+)
+@click.argument("run", type=click.Path(file_okay=False))
+@click.option(
+    "--qasm",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write OpenQASM 3 with the trained angles.",
+)
+@options.json_output
+def circuit(run: str, qasm: str | None, **given: Any) -> None:  # noqa: ANN401
+    """Draw the trained circuit of a run, and write it as OpenQASM 3 for other tools and devices."""
+    from qhn2edge import commands
+
+    _finish(commands.circuit(Path(run), _path(qasm), _console(given)), given)
+
+
+@cli.command(
     "random-model",
     short_help="Write a model with random weights.",
     epilog=examples("qhn2edge random-model --layers 64,32,10 --seed 0 --out bench-64-32-10.model.json"),

@@ -143,6 +143,23 @@ loss = click.option(
     "--loss", type=click.Choice(["auto", "bce", "cce", "mse"]), default="auto", show_default=True,
     help="Binary or categorical cross-entropy (auto), or mean squared error.",
 )  # fmt: skip
+ansatz = click.option(
+    "--ansatz",
+    metavar="NAME",
+    default="brickwork",
+    show_default=True,
+    help="Circuit: brickwork (the paper's), ring, hardware-efficient or product.",
+)
+noise = click.option(
+    "--noise",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Noise of --engine density, paper's rates = 1.",
+)
+readout = click.option(
+    "--readout", type=float, default=0.0, show_default=True, help="Readout error of --engine density, 0 to 1."
+)
 depth = click.option("--depth", type=int, default=4, show_default=True, help="Layers of the circuit.")
 restarts = click.option(
     "--restarts", type=int, default=10, show_default=True, help="Independent runs from random angles."
@@ -170,7 +187,7 @@ engine = click.option(
     metavar="NAME",
     default="auto",
     show_default=True,
-    help="auto, statevector, cut, gatewise, pennylane or mps.",
+    help="auto, statevector, cut, gatewise, pennylane, density or mps.",
 )
 device = click.option("--device", metavar="NAME", help="PennyLane device.  [default: lightning.qubit]")
 device_option = click.option(
@@ -200,6 +217,7 @@ name = click.option("--name", metavar="NAME", help="The model's name.  [default:
 training_options = stack(
     name,
     loss,
+    ansatz,
     depth,
     restarts,
     optimizer,
@@ -210,6 +228,8 @@ training_options = stack(
     engine,
     device,
     device_option,
+    noise,
+    readout,
     shots,
     validation_shots,
     pick,

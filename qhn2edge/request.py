@@ -71,6 +71,7 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
     """
     names = ("max_iterations", "learning_rate")
     return TrainingSettings(
+        ansatz=options.get("ansatz", "brickwork"),
         depth=options["depth"],
         restarts=options["restarts"],
         optimizer=options["optimizer"],
@@ -82,6 +83,8 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
         engine=options["engine"],
         device=options.get("device"),
         device_options=assignments(options.get("device_option") or (), "--device-option"),
+        noise=options.get("noise", 0.0),
+        readout=options.get("readout", 0.0),
         shots=options["shots"],
         validation_shots=options.get("validation_shots"),
         loss=None if options["loss"] == "auto" else options["loss"],

@@ -39,7 +39,7 @@ class Restart:
         reason: why it stopped.
         probable: most probable bitstring (without probabilities of all: most often measured), uint8 [N].
         probable_cost: its cost.
-        probability: its probability, 0..1.
+        probability: its probability, 0..1; without probabilities of all, its share of the measurements.
         measured: distinct bitstrings that were measured, uint8 [n_distinct, N].
         measured_costs: their costs, float64 [n_distinct].
         counts: how often each was measured at the end, int64 [n_distinct]; 0 for one seen in training only.

@@ -6,6 +6,7 @@
     RUN/checkpoint.npz       finished restarts and the state of the others
     RUN/result.json          the figures
     RUN/energy.csv           the energy at every evaluation of every restart
+    RUN/circuit.json         the trained circuit: ansatz and angles of the restart with the lowest energy
     RUN/NAME.model.json      the trained model
 """
 
@@ -19,7 +20,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,13 @@ from numpy.typing import NDArray
 from qhn2edge.errors import ConfigError, StorageError, TrainingError
 from qhn2edge.model import save_model
 from qhn2edge.results import Restart, TrainingResult
-from qhn2edge.storage import new_folder, read_bytes, write_bytes, write_json, write_text
+from qhn2edge.storage import JsonObject, new_folder, read_bytes, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from qhn2edge.circuits.ansatz import Ansatz
 
 CONFIG, CHECKPOINT, RESULT, ENERGY = "config.toml", "checkpoint.npz", "result.json", "energy.csv"
+CIRCUIT = "circuit.json"
 Arrays = Mapping[str, NDArray[Any]]
 _ARRAY_FIELDS = ("theta", "energies", "probable", "measured", "measured_costs", "counts")
 _SCALAR_FIELDS = tuple(f.name for f in fields(Restart) if f.name not in _ARRAY_FIELDS)
@@ -87,7 +92,32 @@ class RunFolder:
         model = save_model(result.model, self.path / f"{result.model.name}.model.json")
         write_json(self.path / RESULT, result.to_json())
         write_text(self.path / ENERGY, energy_csv(result))
+        if len(result.best.theta):
+            write_json(self.path / CIRCUIT, circuit_json(result))
         return [model, self.path / RESULT, self.path / ENERGY]
+
+    def circuit(self) -> tuple[Ansatz, NDArray[np.float64]]:
+        """Return the trained circuit: ansatz and angles.
+
+        Raises:
+            TrainingError: the run is not finished, had no circuit (a classical search), or is damaged.
+        """
+        from qhn2edge.circuits.ansaetze import make_ansatz
+
+        path = self.path / CIRCUIT
+        if not path.exists():
+            raise TrainingError(
+                f"the run {self.path} has no trained circuit",
+                next_step="finish it with --resume; a classical search has none",
+            )
+        try:
+            circuit = json.loads(read_bytes(path, "trained circuit"))
+            ansatz = make_ansatz(circuit["ansatz"], circuit["n_qubits"], circuit["depth"])
+            theta = np.array(circuit["theta"], dtype=np.float64)
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"the trained circuit {path} is damaged", next_step="run it again") from error
+        ansatz.split(theta)
+        return ansatz, theta
 
 
 class FileCheckpoint:
@@ -131,6 +161,16 @@ class FileCheckpoint:
             write_bytes(self.path, self._unsaved())
             self._unsaved = None
             self._written = time.monotonic()
+
+
+def circuit_json(result: TrainingResult) -> JsonObject:
+    """Return the circuit of the restart with the lowest energy: ansatz, sizes, angles."""
+    return {
+        "ansatz": result.settings.ansatz,
+        "n_qubits": result.space.n_bits,
+        "depth": result.settings.depth,
+        "theta": result.best.theta.tolist(),
+    }
 
 
 def energy_csv(result: TrainingResult) -> str:

@@ -21,6 +21,7 @@ class TrainingSettings:
     """What a training run does, apart from its data and search space.
 
     Args:
+        ansatz: "brickwork" (the paper's), "ring", "hardware-efficient" or "product" (circuits/ansaetze.py).
         depth: layers of the ansatz, 1 or more; 1 is the product state.
         restarts: independent runs from random angles, 1 or more.
         optimizer: "lbfgs" or "adam" (exact gradients over all 2^N costs), "spsa", "qn-spsa" or "reinforce"
@@ -29,9 +30,12 @@ class TrainingSettings:
         objective: "mean" (the paper's), "cvar:SHARE" or "gibbs:BETA" (see objectives.py); "auto" is the one
             that finds the optimum most often (benchmarks/recipes.py): "gibbs:200" where gradients are exact,
             "mean" where there are measurements only.
-        engine: "auto" or "statevector" (the faster exact one), "cut", "gatewise", "pennylane", or "mps".
+        engine: "auto" or "statevector" (the faster exact one), "cut", "gatewise", "pennylane", "density"
+            (with noise), or "mps" (measurements only).
         device: PennyLane device of the engine "pennylane"; None for lightning.qubit.
         device_options: options of that device.
+        noise: depolarising noise of the engine "density", in units of the paper's rates, 0 or more.
+        readout: probability that the engine "density" reads a bit wrongly, 0..1.
         shots: measurements of one evaluation in training from measurements, 1 or more.
         validation_shots: measurements of each trained circuit; None for as many as ``shots``.
         loss: "bce", "cce" or "mse"; None picks cross-entropy.
@@ -45,6 +49,7 @@ class TrainingSettings:
         TrainingError: a value is out of range.
     """
 
+    ansatz: str = "brickwork"
     depth: int = 4
     restarts: int = 10
     optimizer: str = "lbfgs"
@@ -53,6 +58,8 @@ class TrainingSettings:
     engine: str = "auto"
     device: str | None = None
     device_options: Mapping[str, Any] = field(default_factory=dict)
+    noise: float = 0.0
+    readout: float = 0.0
     shots: int = 1000
     validation_shots: int | None = None
     loss: str | None = None
@@ -76,6 +83,10 @@ class TrainingSettings:
         if self.n_validation_shots < 1:
             raise TrainingError(
                 "validation_shots is impossible", got=self.validation_shots, expected="1 or more"
+            )
+        if (self.noise or self.readout) and self.engine != "density":
+            raise TrainingError(
+                "only the density engine simulates noise", got=self.engine, next_step="add --engine density"
             )
         if self.pick not in PICKS:
             raise TrainingError("unknown pick", got=self.pick, expected=" or ".join(PICKS))

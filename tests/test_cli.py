@@ -78,7 +78,8 @@ class TestTrain:
         code, out, err = call(capsys, "train", "--data", "iris", "--out", "run", *QUICK)
         assert code == 0, err
         names = {path.name for path in (tmp_path / "run").iterdir()}
-        assert names == {"config.toml", "checkpoint.npz", "result.json", "energy.csv", "iris.model.json"}
+        files = {"config.toml", "checkpoint.npz", "result.json", "energy.csv", "circuit.json"}
+        assert names == {*files, "iris.model.json"}
         assert "15 bits = W1 12 + b1 3" in out
         assert "qhn2edge verify run/iris.model.json" in out
         model = load_model("run/iris.model.json")
@@ -454,3 +455,28 @@ class TestHowARunIsCarriedOut:
         assert code == 2
         assert message in err
         assert not Path("runs").exists()
+
+
+class TestCircuit:
+    def test_drawn_and_exported(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The trained circuit of a run is drawn, and written as OpenQASM 3 with its angles."""
+        call_json(capsys, "train", "--data", "gaussian:40", "--hidden", "1", *QUICK, "--out", "run")
+        code, out, _ = call(capsys, "circuit", "run", "--qasm", "c.qasm")
+        assert code == 0
+        assert "q5 |0>" in out
+        document = call_json(capsys, "circuit", "run")
+        program = Path("c.qasm").read_text()
+        assert program.startswith("OPENQASM 3.0;")
+        assert all(f"({angle!r})" in program for angle in document["angles"])
+
+    def test_no_circuit(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A classical search has no circuit, and a damaged one is refused, in one line each."""
+        words = ["--data", "gaussian:40", "--hidden", "1", "--optimizer", "greedy", "--restarts", "1"]
+        call_json(capsys, "train", *words, "--optimizer-option", "max_evaluations=20", "--out", "run")
+        code, _, err = call(capsys, "circuit", "run")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "has no trained circuit" in err
+        Path("run/circuit.json").write_text('{"ansatz": "brickwork"}')
+        code, _, err = call(capsys, "circuit", "run")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "is damaged" in err

@@ -370,3 +370,49 @@ class TestRecipes:
         assert ours.n_successes is not None
         assert paper.n_successes is not None
         assert ours.n_successes > paper.n_successes
+
+    def test_noise_raises_the_energy(self, data: DataSet) -> None:
+        """Training under the paper's noise, many times as strong, ends at a higher mean cost than without."""
+        small = SearchSpace.for_data(data, hidden=(1,))
+        settings = replace(SETTINGS, engine="density", restarts=2)
+        quiet, noisy = (train(small, data, replace(settings, noise=noise)) for noise in (0.0, 20.0))
+        assert noisy.best.energy > quiet.best.energy + 1e-3
+        reference = train(small, data, replace(settings, engine="gatewise"))
+        assert quiet.best.energy == pytest.approx(reference.best.energy, abs=1e-6)
+
+    @pytest.mark.parametrize("ansatz", ["ring", "hardware-efficient", "product"])
+    def test_other_ansaetze(self, space: SearchSpace, data: DataSet, ansatz: str) -> None:
+        """Other circuits train through the same loop."""
+        result = train(space, data, replace(SETTINGS, ansatz=ansatz, restarts=1))
+        assert result.restarts[0].energy < result.restarts[0].energies[0]
+
+    def test_device_measures(self, data: DataSet) -> None:
+        """A PennyLane device trains from measurements, reproducibly from the seed."""
+        small = SearchSpace.for_data(data, hidden=(1,))
+        settings = replace(
+            SETTINGS,
+            engine="pennylane",
+            device="default.qubit",
+            optimizer="spsa",
+            optimizer_options={"max_iterations": 4},
+            shots=20,
+            restarts=1,
+        )
+        first, again = (train(small, data, settings) for _ in range(2))
+        assert fingerprint(first) == fingerprint(again)
+        assert first.n_shots == 4 * 2 * 20 + 20
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"noise": 1.0}, "only the density engine simulates noise: got auto"),
+            ({"optimizer": "reinforce", "engine": "pennylane"}, "a device has no score-function gradient"),
+            ({"optimizer": "spsa", "ansatz": "ring"}, "simulates the brickwork ansatz only: got ring"),
+        ],
+    )
+    def test_impossible_circuits(
+        self, space: SearchSpace, data: DataSet, change: dict[str, Any], message: str
+    ) -> None:
+        """Circuits that the asked engine cannot simulate are refused in one line."""
+        with pytest.raises(TrainingError, match=message):
+            train(space, data, replace(SETTINGS, **change))

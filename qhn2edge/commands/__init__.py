@@ -4,6 +4,7 @@ Each function takes parsed words and a console for text, and returns the command
 code. ``cli.py`` alone knows click.
 """
 
+from qhn2edge.commands.circuit import circuit
 from qhn2edge.commands.demo import demo
 from qhn2edge.commands.doctor import doctor
 from qhn2edge.commands.models import export, info, predict, random_model
@@ -11,4 +12,15 @@ from qhn2edge.commands.study import study
 from qhn2edge.commands.train import train
 from qhn2edge.commands.verify import verify
 
-__all__ = ["demo", "doctor", "export", "info", "predict", "random_model", "study", "train", "verify"]
+__all__ = [
+    "circuit",
+    "demo",
+    "doctor",
+    "export",
+    "info",
+    "predict",
+    "random_model",
+    "study",
+    "train",
+    "verify",
+]

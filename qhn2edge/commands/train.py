@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qhn2edge.baselines import logistic_regression_accuracy
-from qhn2edge.circuits import Brickwork
+from qhn2edge.circuits.ansaetze import make_ansatz
 from qhn2edge.cost import CostFunction
 from qhn2edge.distribution import check_workers
 from qhn2edge.errors import StorageError
@@ -122,13 +122,14 @@ def run_training(
 
 def describe(console: Console, data: DataSet, space: SearchSpace, settings: TrainingSettings) -> None:
     """Print what will be trained: data, bits in words and as a bar, circuit."""
-    ansatz = Brickwork(space.n_bits, settings.depth)
+    ansatz = make_ansatz(settings.ansatz, space.n_bits, settings.depth)
     console.print(f"[bold]data[/]     {data.describe()}")
     console.print(f"[bold]network[/]  {' -> '.join(str(n) for n in space.full_widths)}, {space.composition}")
     console.print(draw_fields(space))
     console.print(space_table(space))
     console.print(
-        f"[bold]circuit[/]  {ansatz.n_qubits} qubits, depth {ansatz.depth}, {ansatz.n_angles} angles; "
+        f"[bold]circuit[/]  {ansatz.n_qubits} qubits, {settings.ansatz} of depth {ansatz.depth}, "
+        f"{ansatz.n_angles} angles; "
         f"{settings.restarts} restarts, {settings.optimizer}, objective {settings.chosen_objective}, "
         f"seed {settings.seed}"
     )

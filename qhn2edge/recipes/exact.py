@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.bitstrings import index_to_bits
-from qhn2edge.circuits import Brickwork, make_engine, sample_indices
+from qhn2edge.circuits import make_engine, sample_indices
 from qhn2edge.cost import CostFunction, FloatArray, Progress
 from qhn2edge.enumeration import check_enumerable, enumerate_costs
 from qhn2edge.objectives import ExactObjective, Objective
 from qhn2edge.optimizers import make_optimizer
-from qhn2edge.recipes.recipe import Arrays, rng_of
+from qhn2edge.recipes.recipe import Arrays, ansatz_of, rng_of
 from qhn2edge.results import Restart
 from qhn2edge.settings import TrainingSettings
 
@@ -66,7 +66,7 @@ class ExactRecipe:
         self, cost: CostFunction, settings: TrainingSettings, *, progress: Progress | None, cache: Path | None
     ) -> None:
         self.space, self.settings = cost.space, settings
-        self.ansatz = Brickwork(cost.space.n_bits, settings.depth)
+        self.ansatz = ansatz_of(cost, settings)
         self.costs = enumerate_costs(cost, progress=progress, cache=cache)
         self.optimizer = make_optimizer(settings.optimizer, **settings.optimizer_options)
         self.objective = ExactObjective(
@@ -134,6 +134,10 @@ class ExactRecipe:
 
 
 def _engine(cost: CostFunction, settings: TrainingSettings, costs: FloatArray | None) -> Engine:
-    options = {"device": settings.device, **settings.device_options} if settings.device else {}
+    options: dict[str, Any] = {}
+    if settings.device:
+        options = {"device": settings.device, **settings.device_options}
+    if settings.engine == "density":
+        options = {"noise": settings.noise, "readout": settings.readout}
     name = "auto" if settings.engine == "statevector" else settings.engine
-    return make_engine(Brickwork(cost.space.n_bits, settings.depth), costs, name, **options)
+    return make_engine(ansatz_of(cost, settings), costs, name, **options)

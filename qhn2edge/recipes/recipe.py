@@ -16,6 +16,7 @@ from qhn2edge.searches import SEARCHES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qhn2edge.circuits.ansatz import Ansatz
     from qhn2edge.cost import CostFunction, Progress
     from qhn2edge.results import Restart
     from qhn2edge.settings import TrainingSettings
@@ -119,6 +120,17 @@ def make_recipe(
     from qhn2edge.recipes.search import SearchRecipe
 
     return SearchRecipe(cost, settings)
+
+
+def ansatz_of(cost: CostFunction, settings: TrainingSettings) -> Ansatz:
+    """Return the circuit of a run: one qubit a bit.
+
+    Raises:
+        CircuitError: unknown ansatz, or an impossible depth.
+    """
+    from qhn2edge.circuits.ansaetze import make_ansatz
+
+    return make_ansatz(settings.ansatz, cost.space.n_bits, settings.depth)
 
 
 def rng_of(seed: int, restart: int, purpose: str, step: int = 0) -> np.random.Generator:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.circuits import Brickwork
+from qhn2edge.circuits.device_sampler import DeviceSampler
 from qhn2edge.circuits.mps import MpsSampler
 from qhn2edge.cost import CostFunction, FloatArray
 from qhn2edge.errors import TrainingError
@@ -19,7 +20,7 @@ from qhn2edge.optimizers.stochastic import (
     StochasticState,
     make_stochastic_optimizer,
 )
-from qhn2edge.recipes.recipe import Arrays, rng_of
+from qhn2edge.recipes.recipe import Arrays, ansatz_of, rng_of
 from qhn2edge.results import Restart
 from qhn2edge.sampled_costs import SampledCosts
 from qhn2edge.settings import TrainingSettings
@@ -27,7 +28,20 @@ from qhn2edge.settings import TrainingSettings
 if TYPE_CHECKING:
     from qhn2edge.bitstrings import BitArray
 
-ENGINES = ("auto", "mps")
+ENGINES = ("auto", "mps", "pennylane")
+
+
+class Sampler(Protocol):
+    """What sampled training needs of a circuit (circuits.mps, circuits.device_sampler)."""
+
+    def sample(self, theta: FloatArray, shots: int, rng: np.random.Generator) -> BitArray:
+        """Return measured bitstrings, uint8 [shots, N]."""
+
+    def score(self, theta: FloatArray, bits: BitArray, weights: FloatArray) -> FloatArray:
+        """Return sum_s w_s d log p(sigma_s) / dtheta, float64 [P]."""
+
+    def overlaps(self, thetas1: FloatArray, thetas2: FloatArray) -> FloatArray:
+        """Return |<Psi_a|Psi_b>|^2, float64 [B]."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +75,36 @@ def check(cost: CostFunction, settings: TrainingSettings) -> None:
         )
     Objective.parse(settings.chosen_objective)
     make_stochastic_optimizer(settings.optimizer, **settings.optimizer_options)
-    sampler = MpsSampler(Brickwork(cost.space.n_bits, settings.depth))
-    if settings.optimizer == Reinforce.name and not sampler.is_exact:
+    sampler = _sampler(cost, settings)
+    if settings.optimizer != Reinforce.name:
+        return
+    if not isinstance(sampler, MpsSampler):
+        raise TrainingError(
+            "a device has no score-function gradient",
+            got=settings.optimizer,
+            expected="spsa or qn-spsa, or --engine mps",
+        )
+    if not sampler.is_exact:
         raise TrainingError(
             "the score-function gradient needs an exact state",
             got=f"depth {settings.depth}",
             expected=f"at most depth {2 * sampler.max_bond.bit_length()}",
             next_step="reduce --depth, or use spsa",
         )
+
+
+def _sampler(cost: CostFunction, settings: TrainingSettings) -> Sampler:
+    """Return what measures the circuit: the matrix-product state, or a PennyLane device."""
+    ansatz = ansatz_of(cost, settings)
+    if settings.engine == "pennylane":
+        return DeviceSampler(ansatz, settings.device or "lightning.qubit", dict(settings.device_options))
+    if not isinstance(ansatz, Brickwork):
+        raise TrainingError(
+            "the mps engine simulates the brickwork ansatz only",
+            got=settings.ansatz,
+            next_step="use --engine pennylane",
+        )
+    return MpsSampler(ansatz)
 
 
 class Problem:
@@ -81,7 +117,7 @@ class Problem:
         shots: measurements an answer.
     """
 
-    def __init__(self, sampler: MpsSampler, costs: SampledCosts, objective: Objective, shots: int) -> None:
+    def __init__(self, sampler: Sampler, costs: SampledCosts, objective: Objective, shots: int) -> None:
         self.sampler, self.costs, self.objective, self.shots = sampler, costs, objective, shots
         self.n_shots = 0
 
@@ -102,8 +138,7 @@ class Problem:
 
     def _sample(self, theta: FloatArray, rng: np.random.Generator) -> BitArray:
         self.n_shots += self.shots
-        bits: BitArray = self.sampler.sample(theta, self.shots, rng)
-        return bits
+        return self.sampler.sample(theta, self.shots, rng)
 
 
 class SampledRecipe:
@@ -113,8 +148,8 @@ class SampledRecipe:
 
     def __init__(self, cost: CostFunction, settings: TrainingSettings) -> None:
         self.cost, self.settings = cost, settings
-        self.ansatz = Brickwork(cost.space.n_bits, settings.depth)
-        self.sampler = MpsSampler(self.ansatz)
+        self.ansatz = ansatz_of(cost, settings)
+        self.sampler = _sampler(cost, settings)
         self.objective = Objective.parse(settings.chosen_objective)
         self.optimizer = make_stochastic_optimizer(settings.optimizer, **settings.optimizer_options)
 
@@ -171,7 +206,7 @@ class SampledRecipe:
             reason="iteration limit reached",
             probable=bits[top],
             probable_cost=float(costs[top]),
-            probability=float(self.sampler.probabilities_of(theta, bits[top][None])[0]),
+            probability=float(counts[top] / shots),
             measured=bits,
             measured_costs=costs,
             counts=counts.astype(np.int64),
