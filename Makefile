@@ -38,6 +38,8 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/enumeration.py
 	$(BIN)/python benchmarks/gradient.py
+	$(BIN)/python benchmarks/mps_sampling.py
+	$(BIN)/python benchmarks/recipes.py
 
 models: $(VENV)/.installed-dev
 	for name in digits-3-7 gaussian; do \
