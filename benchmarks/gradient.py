@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
 from numpy.typing import NDArray
 
 from qhn2edge.circuits import Brickwork, Engine, make_engine
@@ -150,18 +150,6 @@ def output(program: str, variables: dict[str, str] | None = None) -> str:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
     )
     return run.stdout
-
-
-def machine() -> str:
-    """Return the processor's name, the number of cores and the Python version."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def markdown(report: Row) -> str:

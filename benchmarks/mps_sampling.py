@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
 from numpy.typing import NDArray
 
 from qhn2edge.circuits import Brickwork
@@ -203,18 +203,6 @@ def exponent(rows: list[Row], name: str) -> float:
     """Return the slope of log time against log N; 1 is linear, less where a fixed cost still shows."""
     logs = np.log([[row["n_qubits"], row[name]] for row in rows if row["n_qubits"] >= 500])
     return float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
-
-
-def machine() -> str:
-    """Return the processor's name, the number of cores and the Python version."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def markdown(report: Row) -> str:

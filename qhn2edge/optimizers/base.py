@@ -8,7 +8,8 @@ point, loaded, and continued with bit-identical results.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -75,6 +76,31 @@ class Optimizer(Protocol[S]):
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> S:
         """Return the state saved by ``state.to_arrays()``; to be continued with the same options."""
+
+
+def construct(
+    what: str, registry: Mapping[str, Callable[..., S]], name: str, options: Mapping[str, Any]
+) -> S:
+    """Return ``registry[name](**options)``, or say which names and options there are.
+
+    Args:
+        what: what the registry holds, for messages ("optimiser", "search").
+        registry: dataclasses by name; their fields are the options.
+        name: a name in the registry.
+        options: values of some of its fields.
+
+    Raises:
+        OptimizerError: unknown name or option, or a value out of range.
+    """
+    if name not in registry:
+        raise OptimizerError(f"unknown {what}", got=name, expected=", ".join(registry))
+    known = [field.name for field in fields(registry[name])]  # type: ignore[arg-type]  # dataclasses all
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise OptimizerError(
+            f"{name} has no such option", got=", ".join(unknown), expected=f"any of {', '.join(known)}"
+        )
+    return registry[name](**options)
 
 
 def frozen(values: ArrayLike, what: str) -> FloatArray:

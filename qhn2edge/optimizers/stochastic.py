@@ -6,15 +6,14 @@ of its choice. All randomness comes from the generator of the step, so a run res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.errors import OptimizerError
-from qhn2edge.optimizers.base import require_count, require_positive
+from qhn2edge.optimizers.base import construct, require_count, require_positive
 
 FloatArray = NDArray[np.float64]
 
@@ -228,15 +227,8 @@ def make_stochastic_optimizer(name: str, **options: Any) -> StochasticOptimizer:
     Raises:
         OptimizerError: unknown name or option, or a value out of range.
     """
-    if name not in STOCHASTIC_OPTIMIZERS:
-        raise OptimizerError("unknown optimiser", got=name, expected=", ".join(STOCHASTIC_OPTIMIZERS))
-    known = [field.name for field in fields(STOCHASTIC_OPTIMIZERS[name])]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise OptimizerError(
-            f"{name} has no such option", got=", ".join(unknown), expected=f"any of {', '.join(known)}"
-        )
-    return STOCHASTIC_OPTIMIZERS[name](**options)
+    registry: Mapping[str, Callable[..., StochasticOptimizer]] = STOCHASTIC_OPTIMIZERS
+    return construct("optimiser", registry, name, options)
 
 
 def signs(n: int, rng: np.random.Generator) -> FloatArray:

@@ -59,6 +59,18 @@ class TrainingView:
         )
 
 
+def progress_bars(label_width: int) -> Progress:
+    """Return bars on standard error that vanish at the end; each task has the field ``note``."""
+    return Progress(
+        TextColumn(f"{{task.description:>{label_width}}}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
 @contextlib.contextmanager
 def show_training(
     n_restarts: int, objective: str = "mean", *, quiet: bool = False
@@ -67,13 +79,6 @@ def show_training(
     if quiet:
         yield None
         return
-    bars = Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    bars = progress_bars(label_width=8)
     with bars:
         yield TrainingView(bars, n_restarts, "E" if objective == "mean" else "F")

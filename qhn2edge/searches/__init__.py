@@ -6,11 +6,9 @@ amplification over enumerated costs, one-layer networks as QUBO, and the evidenc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
-from qhn2edge.errors import OptimizerError
+from qhn2edge.optimizers.base import construct
 from qhn2edge.searches.annealing import Annealing
 from qhn2edge.searches.base import Search, SearchState
 from qhn2edge.searches.cross_entropy import CrossEntropy
@@ -37,13 +35,4 @@ def make_search(name: str, **options: Any) -> Search:  # noqa: ANN401  (each sea
     Raises:
         OptimizerError: unknown name or option, or a value out of range.
     """
-    if name not in SEARCHES:
-        raise OptimizerError("unknown search", got=name, expected=", ".join(SEARCHES))
-    known = [option.name for option in fields(SEARCHES[name])]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise OptimizerError(
-            f"{name} has no such option", got=", ".join(unknown), expected=f"any of {', '.join(known)}"
-        )
-    make: Callable[..., Search] = SEARCHES[name]
-    return make(**options)
+    return construct("search", SEARCHES, name, options)

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
+
+from qhn2edge.report.progress import progress_bars
 
 if TYPE_CHECKING:
     from qhn2edge.results import Restart
@@ -51,13 +52,6 @@ def show_study(*, quiet: bool = False) -> Iterator[StudyView | None]:
     if quiet:
         yield None
         return
-    bars = Progress(
-        TextColumn("{task.description:>5}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    bars = progress_bars(label_width=5)
     with bars:
         yield StudyView(bars)
