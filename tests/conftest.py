@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Callable
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -42,3 +45,16 @@ def zig() -> CompilerFound:
     if found is None:
         absent("the ziglang package")
     return found
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], ModuleType]:
+    """Import an optional module by name; a missing one skips the test, or fails it where CI is set."""
+
+    def load(name: str) -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            absent(f"the module {name}")
+
+    return load

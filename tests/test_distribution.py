@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -101,9 +102,11 @@ def command_line(process: int) -> str:
         return ""
 
 
-def test_dask_cluster_with_dying_workers(space: SearchSpace, data: DataSet, alone: TrainingResult) -> None:
+def test_dask_cluster_with_dying_workers(
+    space: SearchSpace, data: DataSet, alone: TrainingResult, need: Callable[[str], ModuleType]
+) -> None:
     """A Dask cluster gives the bits of one core, although a worker is killed during the run."""
-    distributed = pytest.importorskip("distributed")
+    distributed = need("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     ) as cluster:
@@ -117,9 +120,9 @@ def test_dask_cluster_with_dying_workers(space: SearchSpace, data: DataSet, alon
     assert fingerprint(shared) == fingerprint(alone)
 
 
-def test_no_scheduler(space: SearchSpace, data: DataSet) -> None:
+def test_no_scheduler(space: SearchSpace, data: DataSet, need: Callable[[str], ModuleType]) -> None:
     """A scheduler that does not answer is one clear line."""
-    pytest.importorskip("distributed")
+    need("distributed")
     with pytest.raises(TrainingError, match="the Dask scheduler does not answer: got tcp://127.0.0.1:1"):
         train(space, data, replace(SETTINGS, restarts=1), scheduler="tcp://127.0.0.1:1")
 

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -552,11 +554,11 @@ class TestValues:
         assert jnp.ones(1).dtype == np.float32
 
 
-def test_against_quimb() -> None:
+def test_against_quimb(need: Callable[[str], ModuleType]) -> None:
     """The matrix-product state of quimb gives sampled strings of 66 qubits the same probabilities."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        qtn = pytest.importorskip("quimb.tensor")
+        qtn = need("quimb.tensor")
         ansatz, theta = problem(66, 3)
         circuit = qtn.CircuitMPS(66)
         for gate in ansatz.gates():

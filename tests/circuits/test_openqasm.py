@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -89,16 +91,16 @@ class TestProgram:
         assert text == to_openqasm(Brickwork(3, 2), theta)
 
 
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("qiskit", "qiskit_qasm3_import")),
-    reason="qiskit and qiskit-qasm3-import are not installed",
-)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 class TestQiskit:
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize(("n_qubits", "depth"), [(1, 1), (3, 3), (5, 2)])
-    def test_same_probabilities(self, kind: str, n_qubits: int, depth: int) -> None:
+    def test_same_probabilities(
+        self, kind: str, n_qubits: int, depth: int, need: Callable[[str], ModuleType]
+    ) -> None:
         """Qiskit reads the program and finds the same probability for every string, by its measured bits."""
+        need("qiskit")
+        need("qiskit_qasm3_import")
         ansatz = make_ansatz(kind, n_qubits, depth)
         theta = ansatz.random_angles(np.random.default_rng(depth))
         expected = make_engine(ansatz, None, "gatewise").probabilities(theta)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -102,9 +104,9 @@ class TestSolve:
         with pytest.raises(OptimizerError, match="pip install dwave-samplers"):
             solve_qubo(example(), np.random.default_rng(0), solver="dwave")
 
-    def test_with_dwave(self) -> None:
+    def test_with_dwave(self, need: Callable[[str], ModuleType]) -> None:
         """With the package, "auto" takes it, with the same minimum and the same result for a seed."""
-        pytest.importorskip("dwave.samplers")
+        need("dwave.samplers")
         qubo = example()
         lowest = qubo(np.array(list(np.ndindex(*[2] * 9)))).min()
         first, again = (solve_qubo(qubo, np.random.default_rng(1)) for _ in range(2))
