@@ -33,10 +33,10 @@ def examples(*lines: str, title: str = "Examples") -> str:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=examples(
-        "qhn2edge demo                                      the whole way on handwritten digits",
-        "qhn2edge train --data digits:3,7 --size 4x4        train",
-        "qhn2edge export runs/digits-3-7/*.model.json       C for any microcontroller",
-        "qhn2edge verify runs/digits-3-7/*.model.json       compile it and compare every integer",
+        "qhn2edge demo                                        # the whole way at once",
+        "qhn2edge train --data digits:3,7 --size 4x4 --out runs/a",
+        "qhn2edge export runs/a/*.model.json --out a-c        # C for any chip",
+        "qhn2edge verify runs/a/*.model.json --artifacts a-c  # compile, compare",
         title="Start here",
     ),
 )
@@ -126,6 +126,7 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
     "--seed", "vector_seed", type=int, default=0, show_default=True, help="Seed of the random vectors."
 )
 @click.option("--out", type=click.Path(), metavar="FILE", help="Write the certificate to this JSON file.")
+@options.replace
 @options.data_options
 @options.config
 @options.quiet
@@ -151,11 +152,14 @@ def verify(model: str, **given: Any) -> None:  # noqa: ANN401
 @click.option(
     "--out", type=click.Path(), metavar="FILE", help="Write CSV to this file instead of the terminal."
 )
+@click.option("--by-position", is_flag=True, help="Take columns by position, whatever the header says.")
+@options.replace
 @options.json_output
 def predict(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
     """Label the samples of a CSV or NPZ file of raw features, with the interpreter.
 
-    A CSV file has a header; columns are found by the model's feature names, else by position.
+    A CSV file has a header line with the model's feature names (see qhn2edge info), in any order and among
+    others; values are raw, as in the training data.
     """
     from qhn2edge import commands
 
@@ -194,12 +198,13 @@ def doctor(**given: Any) -> None:  # noqa: ANN401
     metavar="FILE",
     help="Write OpenQASM 3 with the trained angles.",
 )
+@options.replace
 @options.json_output
-def circuit(run: str, qasm: str | None, **given: Any) -> None:  # noqa: ANN401
+def circuit(run: str, qasm: str | None, replace: bool, **given: Any) -> None:  # noqa: ANN401
     """Draw the trained circuit of a run, and write it as OpenQASM 3 for other tools and devices."""
     from qhn2edge import commands
 
-    _finish(commands.circuit(Path(run), _path(qasm), _console(given)), given)
+    _finish(commands.circuit(Path(run), _path(qasm), _console(given), replace=replace), given)
 
 
 @cli.command(

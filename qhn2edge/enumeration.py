@@ -64,7 +64,8 @@ def check_enumerable(cost: CostFunction) -> None:
             "too many bits to enumerate all networks",
             got=cost.space.composition,
             expected=f"at most {largest} bits within {cost.memory_bytes / 1e9:g} GB",
-            next_step="use fewer features (a smaller --size), fewer hidden units or --no-bias",
+            next_step="use fewer features (a smaller --size) or hidden units, or an optimizer that does not "
+            "enumerate: --optimizer reinforce or annealing",
         )
 
 

@@ -41,7 +41,7 @@ class QhnError(Exception):
             text += f"{',' if self.got is not None else ':'} expected {self.expected}"
         if self.next_step is not None:
             text += f". {self.next_step[:1].upper()}{self.next_step[1:]}"
-        return _printable(text if text.endswith(".") else text + ".")
+        return _printable(text if text.endswith((".", "?")) else text + ".")
 
 
 def _one_line(value: object) -> str:

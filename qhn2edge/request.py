@@ -15,6 +15,7 @@ from qhn2edge.space import SearchSpace
 # Options that name a file or folder; a run's configuration keeps them as absolute paths.
 _PATH_OPTIONS = ("files",)
 _FILE_SUFFIXES = (".csv", ".npz")
+LEAST_MEMORY_GB = 0.01
 
 
 def data_of(options: Mapping[str, Any]) -> DataSet:
@@ -70,6 +71,10 @@ def settings_of(options: Mapping[str, Any]) -> TrainingSettings:
         TrainingError: a value is out of range.
     """
     names = ("max_iterations", "learning_rate")
+    if not options["memory"] >= LEAST_MEMORY_GB:
+        raise ConfigError(
+            "--memory is impossible", got=options["memory"], expected=f"{LEAST_MEMORY_GB} GB or more"
+        )
     return TrainingSettings(
         ansatz=options.get("ansatz", "brickwork"),
         depth=options["depth"],

@@ -53,6 +53,16 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def check_new(path: Path, *, replace: bool) -> None:
+    """Refuse to write over a file that exists, unless that was asked for.
+
+    Raises:
+        StorageError: the file exists and ``replace`` is false.
+    """
+    if path.exists() and not replace:
+        raise StorageError(f"{path} exists already", next_step="choose another name, or add --replace")
+
+
 @contextlib.contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block succeeds and vanishes when it fails.

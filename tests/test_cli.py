@@ -242,7 +242,8 @@ class TestVerify:
     def test_exact(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The reference models are exact; the certificate says on what."""
         for model in (DIGITS, GAUSSIAN, BENCH):
-            document = call_json(capsys, "verify", model, "--vectors", "500", "--out", "certificate.json")
+            words = ["--vectors", "500", "--out", "certificate.json", "--replace"]
+            document = call_json(capsys, "verify", model, *words)
             assert document["exact"]
             assert document["model"]["digest"] == load_model(model).digest
             assert json.loads(Path("certificate.json").read_text()) == document
@@ -480,3 +481,41 @@ class TestCircuit:
         code, _, err = call(capsys, "circuit", "run")
         assert (code, err.count("\n")) == (2, 1)
         assert "is damaged" in err
+
+
+@pytest.mark.usefixtures("host_compiler")
+class TestNothingIsOverwritten:
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["verify", "m.json", "--vectors", "10", "--out", "m.json"],
+            ["predict", "m.json", "s.csv", "--out", "s.csv"],
+            ["random-model", "--layers", "4,1", "--out", "m.json"],
+            ["circuit", "run", "--qasm", "s.csv"],
+        ],
+    )
+    def test_refused(self, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+        """No command writes over a file that exists, its own input least of all, unless told to."""
+        shutil.copy(GAUSSIAN, "m.json")
+        Path("s.csv").write_text("x0,x1\n1,1\n")
+        call_json(capsys, "train", "--data", "gaussian:40", "--hidden", "1", *QUICK, "--out", "run")
+        before = {name: Path(name).read_bytes() for name in ("m.json", "s.csv")}
+        code, _, err = call(capsys, *words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "exists already" in err
+        assert {name: Path(name).read_bytes() for name in before} == before
+        if words[0] != "predict":
+            assert call(capsys, *words, "--replace")[0] == 0
+
+    def test_clipping_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Raw values that the encoder cannot represent are counted on standard error."""
+        Path("s.csv").write_text("x0,x1\n100,1\n1,-5\n1,1\n")
+        code, _, err = call(capsys, "predict", GAUSSIAN, "s.csv")
+        assert code == 0
+        assert "warning: 2 of 6 values are outside what the encoder represents (-4 to 3.96875" in err
+
+    def test_columns_of_other_names(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Columns of other names are refused, or taken by position when told to."""
+        Path("s.csv").write_text("X1,X0\n1,1\n")
+        assert call(capsys, "predict", GAUSSIAN, "s.csv")[0] == 2
+        assert call(capsys, "predict", GAUSSIAN, "s.csv", "--by-position")[0] == 0

@@ -194,7 +194,8 @@ class TestLimits:
         assert str(raised.value) == (
             "too many bits to enumerate all networks: got 43 bits = W1 40 + b1 1 + levels 2, "
             "expected at most 24 bits within 1 GB. "
-            "Use fewer features (a smaller --size), fewer hidden units or --no-bias."
+            "Use fewer features (a smaller --size) or hidden units, or an optimizer that does not enumerate: "
+            "--optimizer reinforce or annealing."
         )
 
     @pytest.mark.parametrize("memory_bytes", [2**15, 2**20, 2**30, 10**9])

@@ -24,6 +24,7 @@ def test_readme_program(
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(programs[0], "README.md", "exec"), {})
+    exec(compile(programs[1], "README.md", "exec"), {})
     out = capsys.readouterr().out
     assert "17 bits = W1 16 + b1 1" in out
     assert out.splitlines()[-1].startswith("True ")

@@ -119,6 +119,7 @@ def _input_values(source: Input) -> dict[str, object]:
         "input_text": f"each {_INPUT_TEXTS[source.kind]}",
         "value_range": _INPUT_TEXTS[source.kind],
         "encoder_text": _encoder_text(source),
+        "feature_table": _feature_table(source),
         "n_input_words": n_words(source.n_features),
     }
 
@@ -133,8 +134,26 @@ def _encoder_text(source: Input) -> str:
     )
 
 
+def _feature_table(source: Input) -> str:
+    """Return the features in order, with the constants that make each an integer, as a Markdown table."""
+    encoder = source.encoder
+    names = source.feature_names or [f"feature {i}" for i in range(source.n_features)]
+    scale, offset = (
+        values * source.n_features if len(values) == 1 else values
+        for values in (encoder.scale, encoder.offset)
+    )
+    rows = [f"| {i} | {_cell(name)} | {scale[i]!r} | {offset[i]!r} |" for i, name in enumerate(names)]
+    return "\n".join(["| index | feature | scale | offset |", "| ---: | --- | ---: | ---: |", *rows])
+
+
+def _cell(text: str) -> str:
+    """Return a text that cannot break out of a table's cell."""
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return plain.replace("&", "&amp;").replace("|", "&#124;").encode("ascii", "xmlcharrefreplace").decode()
+
+
 def _constant(name: str, values: tuple[float, ...]) -> str:
-    return f"{name} = {values[0]!r}" if len(values) == 1 else f"{name} of each feature in {MODEL_FILE}"
+    return f"{name} = {values[0]!r}" if len(values) == 1 else f"{name} of each feature in README.md"
 
 
 def _input_fragments(source: Input, values: dict[str, object]) -> dict[str, object]:

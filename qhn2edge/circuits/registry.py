@@ -52,7 +52,7 @@ def make_engine(
     """
     chosen = fastest_engine(ansatz) if name == "auto" else name
     if chosen not in ENGINES:
-        raise CircuitError("unknown engine", got=name, expected=f"auto, {', '.join(ENGINES)}")
+        raise CircuitError("unknown engine", got=name, expected=f"auto, statevector, {', '.join(ENGINES)}")
     try:
         return ENGINES[chosen](ansatz, cost, **options)
     except TypeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from qhn2edge.backends import export_model
@@ -96,7 +97,7 @@ def _tell_next(console: Console, files: list[Path]) -> None:
     model = files[0]
     console.print("wrote    " + "\n         ".join(str(file) for file in files))
     for what, command in (
-        ("look inside", f"qhn2edge info {model}"),
+        ("look inside", f"qhn2edge info {quote(str(model))}"),
         ("three classes", "qhn2edge train --data iris --depth 2"),
         (
             "architecture as bits",

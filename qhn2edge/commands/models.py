@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from qhn2edge import interpreter
 from qhn2edge.backends import export_model
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.data.samples import read_samples
-from qhn2edge.errors import ConfigError, StorageError
+from qhn2edge.errors import ConfigError
 from qhn2edge.model import Model, load_model, save_model
 from qhn2edge.report.tables import layer_table, model_facts, plain_table
 from qhn2edge.request import integers, pair
 from qhn2edge.space import SearchSpace
-from qhn2edge.storage import JsonObject, write_text
+from qhn2edge.storage import JsonObject, check_new, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ def export(
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     rows = [(file.relative_to(folder), f"{file.stat().st_size:,}") for file in files]
     console.print(plain_table(("file", "bytes"), rows, f"{model.name} for {target}, in {folder}"))
-    console.print(f"next     qhn2edge verify {path} --artifacts {folder}")
+    console.print(f"next     qhn2edge verify {quote(str(path))} --artifacts {quote(str(folder))}")
     return {"folder": str(folder), "files": [str(file) for file in files], "digest": model.digest}, 0
 
 
@@ -55,6 +56,8 @@ def info(path: Path, console: Console) -> tuple[JsonObject, int]:
             "trained as",
             f"{space['bits']} bits = {made_of} ({facts['qubits']} qubits)" if space else "not recorded",
         ),
+        ("encoder", describe_encoder(model)),
+        ("features", ", ".join(model.input.feature_names) or "not named"),
         ("data", model.provenance.get("data", {}).get("name", "not recorded")),
         ("digest", model.digest),
     ]
@@ -66,12 +69,25 @@ def info(path: Path, console: Console) -> tuple[JsonObject, int]:
     return facts, 0
 
 
+def describe_encoder(model: Model) -> str:
+    """Return the encoder in words, with the raw range of the first feature."""
+    encoder = model.input.encoder
+    if encoder.kind == "bit":
+        return f"+1 where the raw value is at least {encoder.offset[0]:g}, else -1 (first feature)"
+    low, high = encoder.raw_range
+    return f"{encoder.kind} = round((raw - offset) / scale); raw {low:g} to {high:g} (first feature)"
+
+
 def predict(
     path: Path, samples: Path, options: Mapping[str, Any], console: Console
 ) -> tuple[JsonObject, int]:
     """Label samples with the interpreter."""
     model = load_model(path)
-    raw = read_samples(samples, model.input.n_features, model.input.feature_names)
+    if options["out"]:
+        check_new(Path(options["out"]), replace=options["replace"])
+    names = () if options["by_position"] else model.input.feature_names
+    raw = read_samples(samples, model.input.n_features, names)
+    warn_of_clipping(model, raw)
     logits = interpreter.logits(model, model.input.encoder.encode(raw))
     labels = [model.head.classes[i] for i in interpreter.class_indices(model, logits)]
     text = _predictions_csv(labels, logits if options["logits"] else None)
@@ -86,11 +102,23 @@ def predict(
     return document, 0
 
 
+def warn_of_clipping(model: Model, raw: np.ndarray[Any, Any]) -> None:
+    """Say on standard error how many raw values the model's encoder cannot represent."""
+    clipped = model.input.encoder.n_clipped(raw)
+    if clipped:
+        from rich.console import Console
+
+        low, high = model.input.encoder.raw_range
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"warning: {clipped:,} of {raw.size:,} values are outside what the encoder represents "
+            f"({low:g} to {high:g} for the first feature) and were clipped; is the unit right?"
+        )
+
+
 def random_model(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
     """Write a model with random weights."""
     out = Path(options["out"])
-    if out.exists() and not options["replace"]:
-        raise StorageError(f"{out} exists already", next_step="choose another --out, or add --replace")
+    check_new(out, replace=options["replace"])
     model = draw_model(options)
     save_model(model, out)
     console.print(f"wrote {out}: {model.architecture}, {model.n_weight_bits:,} random weight bits")

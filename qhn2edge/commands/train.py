@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from qhn2edge.baselines import logistic_regression_accuracy
@@ -144,7 +145,7 @@ def tell_result(console: Console, result: TrainingResult, baseline: float, files
         f"{result.n_shots:,} measurements{tell_successes(result)}"
     )
     console.print("wrote    " + "\n         ".join(str(file) for file in files))
-    console.print(f"next     qhn2edge verify {files[0]}")
+    console.print(f"next     qhn2edge verify {quote(str(files[0]))}")
 
 
 def tell_successes(result: TrainingResult) -> str:
@@ -183,7 +184,7 @@ def stop_cleanly(run: RunFolder, console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"the run is saved; continue it with: qhn2edge train --resume {run.path}")
+        console.print(f"the run is saved; continue it with: qhn2edge train --resume {quote(str(run.path))}")
         raise
     finally:
         if in_main:

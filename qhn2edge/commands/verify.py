@@ -12,7 +12,7 @@ from qhn2edge.model import Model, load_model
 from qhn2edge.report.tables import plain_table
 from qhn2edge.request import data_of
 from qhn2edge.runs import CONFIG, read_toml
-from qhn2edge.storage import JsonObject
+from qhn2edge.storage import JsonObject, check_new
 from qhn2edge.verify import Report, verify_model, write_certificate
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
     """Cross-check a model; exit code 1 on any mismatch, or when no backend could run."""
     model = load_model(path)
+    if options["out"]:
+        check_new(Path(options["out"]), replace=options["replace"])
     data = test_data(path, model, options)
     report = verify_model(
         model,

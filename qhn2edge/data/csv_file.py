@@ -58,7 +58,7 @@ def load_csv(path: Path, label: str | int | None) -> RawData:
 
 
 def read_columns(path: Path, n_features: int, feature_names: Sequence[str]) -> FloatMatrix:
-    """Read features without labels: the named columns if the file has them all, else all its columns.
+    """Read features without labels: the named columns, or without names all columns.
 
     Args:
         path: the file, as for :func:`load_csv`.
@@ -69,18 +69,24 @@ def read_columns(path: Path, n_features: int, feature_names: Sequence[str]) -> F
         [n, n_features] float64.
 
     Raises:
-        StorageError, DataError: as :func:`load_csv`; or the file has neither these names nor so many columns.
+        StorageError, DataError: as :func:`load_csv`; or the file lacks these names or so many columns.
     """
     table = _read_table(path)
     if feature_names and set(feature_names) <= set(table.header):
         return _features(table, [table.header.index(name) for name in feature_names])
-    if len(table.header) != n_features:
+    if feature_names:
         missing = [name for name in feature_names if name not in table.header]
-        names = f", or columns named {', '.join(missing[:4])} ..." if missing else ""
+        raise DataError(
+            f"the columns of {path} do not fit the model",
+            got=f"no column {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}",
+            expected="the model's feature names in the header",
+            next_step="rename the columns, or add --by-position if their order is the model's",
+        )
+    if len(table.header) != n_features:
         raise DataError(
             f"the columns of {path} do not fit the model",
             got=f"{len(table.header)} columns",
-            expected=f"{n_features}{names}",
+            expected=f"{n_features}",
         )
     return _features(table, list(range(n_features)))
 

@@ -111,6 +111,21 @@ class Encoder:
         integers: IntMatrix = np.clip(np.rint(steps), low, high).astype(np.int32)
         return integers
 
+    @property
+    def raw_range(self) -> tuple[float, float]:
+        """Lowest and highest raw value of the first feature that is not clipped (not for bits)."""
+        low, high = KIND_RANGES[self.kind]
+        return self.offset[0] + low * self.scale[0], self.offset[0] + high * self.scale[0]
+
+    def n_clipped(self, x: npt.ArrayLike) -> int:
+        """Return how many raw values [n, d] lie more than half a step outside what can be represented."""
+        if self.kind == "bit":
+            return 0
+        low, high = KIND_RANGES[self.kind]
+        with np.errstate(over="ignore"):
+            steps = (np.asarray(x, dtype=np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
+        return int(np.count_nonzero((steps < low - 0.5) | (steps > high + 0.5)))
+
     def to_json(self) -> JsonObject:
         """Return the encoder as a JSON object; :meth:`from_json` gives back an equal encoder."""
         return {

@@ -15,8 +15,8 @@ def read_samples(path: Path, n_features: int, feature_names: Sequence[str] = ())
     """Read raw features for a model.
 
     Args:
-        path: a .csv file with a header (columns are found by ``feature_names`` if it has them all, else it
-            must have exactly ``n_features`` columns), or an .npz file with the array x.
+        path: a .csv file with a header (columns are found by ``feature_names``; without names it must have
+            exactly ``n_features`` columns), or an .npz file with the array x.
         n_features: columns that the model needs.
         feature_names: their names, or empty.
 

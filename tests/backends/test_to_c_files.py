@@ -384,3 +384,15 @@ class TestCMake:
         )
         run_tool([cmake, "--build", str(tmp_path / "b")], timeout_s=120)
         assert Program(tmp_path / "b" / "test_host").feed("1").stdout == b"1 1 2\n"
+
+
+def test_readme_lists_every_feature(tmp_path: Path) -> None:
+    """The exported README has each feature's name, scale and offset, whatever the name holds."""
+    encoder = Encoder("int8", (0.5, 0.25, 2.0), (1.0, -3.0, 0.0), 32)
+    names = ("a|b", "Ωm\nega", "\ud800 $x")
+    layer = Dense(np.ones((1, 3), np.uint8), np.zeros(1, np.int32), (-1, 1), Identity())
+    model = Model("m", Input(3, encoder, names), (layer,), Head("threshold", ("a", "b")))
+    text = (export_model(model, "c", tmp_path / "out") / "README.md").read_text("ascii")
+    assert "| 0 | a&#124;b | 0.5 | 1.0 |" in text
+    assert "| 1 | &#937;m ega | 0.25 | -3.0 |" in text
+    assert "| 2 | $x | 2.0 | 0.0 |" in text

@@ -23,11 +23,13 @@ def test_columns_by_name(tmp_path: Path) -> None:
 
 
 def test_columns_by_place(tmp_path: Path) -> None:
-    """Without those names, the file must have just the model's number of columns."""
-    path = written(tmp_path / "s.csv", "u,v\n1,2\n")
-    assert read_samples(path, 2, ("a", "b")).tolist() == [[1.0, 2.0]]
-    with pytest.raises(DataError, match="got 2 columns, expected 3, or columns named a, b, c"):
-        read_samples(path, 3, ("a", "b", "c"))
+    """Without names, columns count by position; with names, a header that lacks one is refused."""
+    path = written(tmp_path / "s.csv", "B,a\n1,2\n")
+    assert read_samples(path, 2).tolist() == [[1.0, 2.0]]
+    with pytest.raises(DataError, match="got 2 columns, expected 3"):
+        read_samples(path, 3)
+    with pytest.raises(DataError, match="got no column b, expected .* or add --by-position"):
+        read_samples(path, 2, ("a", "b"))
 
 
 def test_npz(tmp_path: Path) -> None:
