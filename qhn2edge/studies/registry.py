@@ -9,6 +9,8 @@ from qhn2edge.studies.cases import GAUSSIAN_ACTIVATION, GAUSSIAN_WIDTH, MNIST_EN
 from qhn2edge.studies.depths import depth_study
 from qhn2edge.studies.generalization import GENERALIZATION
 from qhn2edge.studies.locality import LOCALITY
+from qhn2edge.studies.mnist8 import MNIST8
+from qhn2edge.studies.noise import NOISE
 from qhn2edge.studies.study import Study
 
 _ALL = (
@@ -18,6 +20,8 @@ _ALL = (
     depth_study("mnist4-encoding", "MNIST 4x4, choice of the weights' values", MNIST_ENCODING),
     LOCALITY,
     GENERALIZATION,
+    MNIST8,
+    NOISE,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _ALL}
 

@@ -22,6 +22,8 @@ TINY: dict[str, dict[str, object]] = {
     "mnist4-encoding": {**DEPTHS, "depths": (1,)},
     "locality": {"sets": 1},
     "generalization": {"runs": 2, "sets": 2, "sizes": (4, 8), "max_iterations": 5},
+    "mnist8-mps": {"max_iterations": 2},
+    "noise": {"runs": 1, "max_iterations": 3},
 }
 TABLES = ("table.csv", "table.md", "page.md")
 
