@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.architecture import Architecture
 from qhn2edge.bitstrings import BitArray
 from qhn2edge.data import DataSet
 from qhn2edge.errors import CostError
@@ -26,7 +27,7 @@ from qhn2edge.interpreter import activate
 from qhn2edge.layers import Identity
 from qhn2edge.loss_kernels import mean_of_tables
 from qhn2edge.losses import check_loss, class_loss, default_loss, scalar_loss
-from qhn2edge.space import Architecture, SearchSpace
+from qhn2edge.space import SearchSpace
 from qhn2edge.storage import digest_json
 
 FloatArray = NDArray[np.float64]

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.architecture import Architecture
 from qhn2edge.bitstrings import index_to_bits
 from qhn2edge.errors import CostError, StorageError
 from qhn2edge.loss_kernels import MAX_EXPONENT, sum_of_softplus
-from qhn2edge.space import CHOICE_ROLES, Architecture
+from qhn2edge.space import CHOICE_ROLES
 from qhn2edge.storage import write_bytes
 
 if TYPE_CHECKING:

@@ -14,18 +14,19 @@ p mod k. A width smaller than the field holds switches the last units off: decod
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.activations import check_activation, make_activation
+from qhn2edge.activations import check_activation
+from qhn2edge.architecture import Architecture, architecture_of
 from qhn2edge.bitstrings import MAX_INDEX_BITS, BitArray, bits_to_index, index_to_bits
 from qhn2edge.errors import SpaceError
-from qhn2edge.layers import INT32_MAX, LEVEL_MAX, LEVEL_MIN, MAX_WIDTH, Activation, Dense, Identity
+from qhn2edge.fields import Field, either, layout_of
+from qhn2edge.layers import LEVEL_MAX, LEVEL_MIN, MAX_WIDTH, Dense
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.storage import JsonObject
 
@@ -37,65 +38,6 @@ if TYPE_CHECKING:
 
 CHOICE_ROLES = ("width", "activation", "levels", "link")
 LINKS = ("sigmoid", "relu")
-
-
-@dataclass(frozen=True)
-class Field:
-    """A run of bits with one meaning.
-
-    Attributes:
-        name: "W1", "b1", "width", "activation", "levels", ...
-        role: "weights", "bias", "width", "activation" or "levels".
-        layer: the layer it belongs to, counted from 1; 0 for the whole network.
-        start: index of the first bit in the string.
-        shape: shape of the bits; [n_in, n_out] for weights, [n_out] for biases, [n_bits] for choices.
-        meaning: one line for people.
-    """
-
-    name: str
-    role: str
-    layer: int
-    start: int
-    shape: tuple[int, ...]
-    meaning: str
-
-    @property
-    def n_bits(self) -> int:
-        """Number of bits."""
-        return int(np.prod(self.shape))
-
-    @property
-    def stop(self) -> int:
-        """Index after the last bit."""
-        return self.start + self.n_bits
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What the choice bits fix: everything about a network but its weights and biases.
-
-    Attributes:
-        widths: n_features, the active units of every hidden layer, number of logits.
-        activations: one a layer, the last one ``identity``.
-        bias_steps: what a bias level of 1 is in integer steps, one a layer.
-        levels: the weight levels (lo, hi).
-        logit_scale: real value of one step of the logits.
-        link: how a logit becomes a probability: "sigmoid" or "relu" (see losses.py).
-        offset: what the last layer's biases carry besides their levels: the link's probability 1/2 then falls
-            on logit 0, where the head decides.
-    """
-
-    widths: tuple[int, ...]
-    activations: tuple[Activation, ...]
-    bias_steps: tuple[int, ...]
-    levels: tuple[int, int]
-    logit_scale: float
-    link: str = "sigmoid"
-    offset: int = 0
-
-    def bias_offset(self, number: int) -> int:
-        """The offset of layer ``number``, counted from 1: that of the last layer, else 0."""
-        return self.offset if number == len(self.activations) else 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +84,7 @@ class SearchSpace:
         _check_sizes(self)
         _check_choices(self)
         for choices in self.choices():
-            _architecture(self, choices)
+            architecture_of(self, choices)
 
     @classmethod
     def for_data(cls, data: DataSet, **options: object) -> SearchSpace:
@@ -173,7 +115,7 @@ class SearchSpace:
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         """The fields, in the order of the string."""
-        return tuple(_layout(self))
+        return tuple(layout_of(self))
 
     @property
     def n_bits(self) -> int:
@@ -238,7 +180,7 @@ class SearchSpace:
             raise SpaceError("one bitstring describes one network", got=f"shape {np.shape(bits)}")
         values = self.split(bits)
         choices = [_number(values[f.name]) for f in self.fields if f.role in CHOICE_ROLES]
-        return _architecture(self, tuple(choices))
+        return architecture_of(self, tuple(choices))
 
     def decode(
         self, bits: BitArray, name: str = "model", provenance: Mapping[str, object] | None = None
@@ -280,7 +222,7 @@ class SearchSpace:
             SpaceError: the network is not in this space.
         """
         for choices in self.choices():
-            if _matches(self, _architecture(self, choices), model):
+            if _matches(self, architecture_of(self, choices), model):
                 return self._write(model, choices)
         raise SpaceError(
             "the model is not in this search space", got=model.architecture, expected=self.composition
@@ -322,94 +264,13 @@ class SearchSpace:
         for number, layer in enumerate(model.layers, start=1):
             values[f"W{number}"][: layer.n_in, : layer.n_out] = layer.weights_bin.T
             if self.bias:
-                architecture = _architecture(self, choices)
+                architecture = architecture_of(self, choices)
                 high = layer.levels[1] * architecture.bias_steps[number - 1]
                 values[f"b{number}"][: layer.n_out] = layer.bias == high + architecture.bias_offset(number)
         fields = [f for f in self.fields if f.role in CHOICE_ROLES]
         for field, choice in zip(fields, choices, strict=True):
             values[field.name] = _pattern(choice, field.n_bits)
         return self.join(values)
-
-
-def _layout(space: SearchSpace) -> list[Field]:
-    fields: list[Field] = []
-
-    def add(name: str, role: str, layer: int, shape: tuple[int, ...], meaning: str) -> None:
-        start = fields[-1].stop if fields else 0
-        fields.append(Field(name, role, layer, start, shape, meaning))
-
-    sizes = list(enumerate(itertools.pairwise(space.full_widths), start=1))
-    levels = " or ".join(f"{{{low}, {high}}}" for low, high in space.levels)
-    for number, (n_in, n_out) in sizes:
-        add(f"W{number}", "weights", number, (n_in, n_out), f"weights {n_in} x {n_out}, each of {levels}")
-    for number, (_, n_out) in reversed(sizes) if space.bias else ():
-        add(
-            f"b{number}",
-            "bias",
-            number,
-            (n_out,),
-            f"{n_out} bias{'es' if n_out > 1 else ''} of layer {number}",
-        )
-    for number, widths in enumerate(space.widths, start=1):
-        if len(widths) > 1:
-            name = "width" if len(space.hidden) == 1 else f"width{number}"
-            add(name, "width", number, (_bits_for(len(widths)),), f"units in layer {number}: {_or(widths)}")
-    if len(space.activations) > 1:
-        add("activation", "activation", 0, (_bits_for(len(space.activations)),), _or(space.activations))
-    if len(space.levels) > 1:
-        add("levels", "levels", 0, (_bits_for(len(space.levels)),), f"level pair: {levels}")
-    if len(space.links) > 1:
-        add("link", "link", 0, (_bits_for(len(space.links)),), f"activation of output: {_or(space.links)}")
-    return fields
-
-
-@cache
-def _architecture(space: SearchSpace, choices: tuple[int, ...]) -> Architecture:
-    """Return the architecture for choice values (any pattern; the value is taken modulo the count)."""
-    picked = iter(choices)
-
-    def pick(options: Sequence[object]) -> int:
-        return next(picked) % len(options) if len(options) > 1 else 0
-
-    hidden = [widths[pick(widths)] for widths in space.widths]
-    name = space.activations[pick(space.activations)]
-    low, high = space.levels[pick(space.levels)]
-    link = space.links[pick(space.links)]
-    widths = (space.n_features, *hidden, space.n_logits)
-    unit = float(space.encoder.unit)
-    activations: list[Activation] = []
-    steps: list[int] = []
-    # Bounds on what a unit of the next layer can see, over all weights: they size tables and shifts.
-    magnitude = max(abs(v) for v in _kind_range(space))
-    level = max(abs(low), abs(high))
-    for n_in in widths[:-1]:
-        steps.append(max(1, round(unit)))
-        bound = level * (n_in * magnitude + (steps[-1] if space.bias else 0))
-        _check_bound(bound, len(steps))
-        if len(steps) == len(widths) - 1:
-            activations.append(Identity())
-            break
-        activation, unit, magnitude = make_activation(name, bound, unit)
-        activations.append(activation)
-    offset = 0 if link == "sigmoid" else -math.ceil(unit / 2)
-    _check_bound(bound - offset, len(steps))
-    return Architecture(widths, tuple(activations), tuple(steps), (low, high), 1.0 / unit, link, offset)
-
-
-def _check_bound(bound: int, layer: int) -> None:
-    if bound > INT32_MAX:
-        raise SpaceError(
-            f"the accumulators of layer {layer} can leave int32",
-            got=f"up to {bound:,}",
-            expected=f"at most {INT32_MAX:,}",
-            next_step="use relu8 or sign, smaller levels, or fewer units",
-        )
-
-
-def _kind_range(space: SearchSpace) -> tuple[int, int]:
-    from qhn2edge.data.encoder import KIND_RANGES
-
-    return KIND_RANGES[space.encoder.kind]
 
 
 def _head(space: SearchSpace, architecture: Architecture) -> Head:
@@ -458,7 +319,7 @@ def _check_sizes(space: SearchSpace) -> None:
     for widths, full in zip(space.widths, space.hidden, strict=True):
         if max(widths, default=0) != full or min(widths) < 1:
             raise SpaceError(
-                "a width choice is impossible", got=_or(widths), expected=f"1 to {full}, {full} included"
+                "a width choice is impossible", got=either(widths), expected=f"1 to {full}, {full} included"
             )
 
 
@@ -468,7 +329,7 @@ def _check_choices(space: SearchSpace) -> None:
     if len(space.activations) > 1 and not space.hidden:
         raise SpaceError(
             "a choice of activation needs a hidden layer",
-            got=_or(space.activations),
+            got=either(space.activations),
             next_step="add --hidden, or name one activation",
         )
     for link in space.links:
@@ -490,16 +351,12 @@ def _check_choices(space: SearchSpace) -> None:
     ]
     for what, options in [*lists, *(("width", w) for w in space.widths)]:
         if not options or len(set(options)) != len(options):
-            raise SpaceError(f"the {what} choices must be different, and at least one", got=_or(options))
+            raise SpaceError(f"the {what} choices must be different, and at least one", got=either(options))
 
 
 def _choice_counts(space: SearchSpace) -> list[int]:
     counts = [*map(len, space.widths), *map(len, (space.activations, space.levels, space.links))]
     return [n for n in counts if n > 1]
-
-
-def _bits_for(n_choices: int) -> int:
-    return (n_choices - 1).bit_length()
 
 
 def _number(bits: BitArray) -> int:
@@ -508,7 +365,3 @@ def _number(bits: BitArray) -> int:
 
 def _pattern(value: int, n_bits: int) -> BitArray:
     return index_to_bits(value, n_bits)
-
-
-def _or(values: Sequence[object]) -> str:
-    return " or ".join(str(v) for v in values)

@@ -19,7 +19,7 @@ ROOMS = (
     ("", "errors", "storage", "resources", "bitstrings", "compiled"),
     ("data",),
     ("layers", "ranges", "model", "modelfile", "interpreter"),
-    ("activations", "space"),
+    ("activations", "fields", "architecture", "space"),
     ("losses", "loss_kernels", "cost", "enumeration", "sampled_costs"),
     ("circuits",),
     ("optimizers",),

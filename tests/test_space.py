@@ -389,7 +389,7 @@ class TestConstruction:
             (
                 {"activations": ("gelu",)},
                 "unknown activation: got gelu, expected sign, relu, relu8, sigmoid, tanh. "
-                "Did you mean relu?.",
+                "Did you mean relu?",
             ),
             (
                 {"hidden": ()},

@@ -28,7 +28,8 @@ from qhn2edge.layers import Activation, Relu, Sign, Table
 from qhn2edge.losses import PROBABILITY_FLOOR
 
 if TYPE_CHECKING:
-    from qhn2edge.space import Architecture, SearchSpace
+    from qhn2edge.architecture import Architecture
+    from qhn2edge.space import SearchSpace
 
 # The cross-entropy of the link relu is as steep below this probability as at it.
 _STEEPEST_AT = 0.1
