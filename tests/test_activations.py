@@ -129,7 +129,7 @@ class TestNames:
 
     @pytest.mark.parametrize(
         ("name", "hint"),
-        [("sigmoide", " Did you mean sigmoid?."), ("ReLU8", ""), ("gelu", " Did you mean relu?")],
+        [("sigmoide", " Did you mean sigmoid?"), ("ReLU8", ""), ("gelu", " Did you mean relu?")],
     )
     def test_unknown(self, name: str, hint: str) -> None:
         """An unknown name is refused with all known ones, and with the nearest where one is near."""
