@@ -388,8 +388,7 @@ class TestConstruction:
             ),
             (
                 {"activations": ("gelu",)},
-                "unknown activation: got gelu, expected sign, relu, relu8, sigmoid, tanh. "
-                "Did you mean relu?",
+                "unknown activation: got gelu, expected sign, relu, relu8, sigmoid, tanh. Did you mean relu?",
             ),
             (
                 {"hidden": ()},
