@@ -27,7 +27,7 @@ class TestMakeEngine:
         with pytest.raises(CircuitError) as caught:
             make_engine(Brickwork(2, 1), None, "fast")
         assert str(caught.value) == (
-            "unknown engine: got fast, expected auto, cut, gatewise, pennylane, density."
+            "unknown engine: got fast, expected auto, statevector, cut, gatewise, pennylane, density."
         )
 
 
