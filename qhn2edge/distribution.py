@@ -7,7 +7,7 @@ the request and a number, and return the finished restart; the run keeps what is
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,9 +121,21 @@ def on_cluster(request: Request, numbers: Sequence[int], address: str) -> Genera
 def _pool_results(request: Request, numbers: Sequence[int], workers: int) -> Iterator[Restart]:
     # A forked process would inherit locks of JAX's threads, so processes start fresh.
     with _pool(workers) as pool:
-        futures = [pool.submit(run_restart, request, number) for number in numbers]
-        for future in as_completed(futures):
+        for future in as_completed(_submit(pool, request, numbers)):
             yield future.result()
+
+
+def _submit(pool: ProcessPoolExecutor, request: Request, numbers: Sequence[int]) -> list[Future[Restart]]:
+    """Hand the restarts in; a process that dies meanwhile breaks the pool.
+
+    Raises:
+        BrokenProcessPool: a process died. While the pool notices, it closes the pipes under a submission that
+            is starting the next process, which then sees the operating system's error instead.
+    """
+    try:
+        return [pool.submit(run_restart, request, number) for number in numbers]
+    except OSError as error:
+        raise BrokenProcessPool("a process died while tasks were handed in") from error
 
 
 @contextmanager

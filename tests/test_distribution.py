@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -82,6 +83,24 @@ def test_killed_process(space: SearchSpace, data: DataSet, alone: TrainingResult
     restarts = sorted(on_processes(request, range(4), 2), key=lambda restart: restart.number)
     killer.join()
     assert killed
+    assert [r.theta.tobytes() for r in restarts] == [r.theta.tobytes() for r in alone.restarts]
+
+
+def test_pool_breaks_during_submission(
+    space: SearchSpace, data: DataSet, alone: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that breaks while restarts are handed in is made again."""
+    submit, calls = ProcessPoolExecutor.submit, []
+
+    def closed_once(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError("handle is closed")
+        return submit(pool, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", closed_once)
+    restarts = sorted(on_processes(Request(space, data, SETTINGS, None), range(4), 2), key=lambda r: r.number)
+    assert len(calls) > 4
     assert [r.theta.tobytes() for r in restarts] == [r.theta.tobytes() for r in alone.restarts]
 
 
