@@ -90,9 +90,10 @@ def test_pool_breaks_during_submission(
     space: SearchSpace, data: DataSet, alone: TrainingResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pool that breaks while restarts are handed in is made again."""
-    submit, calls = ProcessPoolExecutor.submit, []
+    submit: Any = ProcessPoolExecutor.submit
+    calls: list[object] = []
 
-    def closed_once(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
+    def closed_once(pool: ProcessPoolExecutor, *arguments: object) -> object:
         calls.append(arguments)
         if len(calls) == 2:
             raise OSError("handle is closed")
