@@ -4,19 +4,23 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# A machine without a C compiler gets the one that pip installs (the mcu extra brings ziglang).
-EXTRAS := $(if $(shell command -v cc || command -v gcc || command -v clang),,[mcu])
+# System tools for boards: compilers and emulators that pip does not bring, flashing programs, static analysis.
+TOOLCHAINS := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc binutils-avr \
+  simavr qemu-system-arm qemu-system-misc arduino-core-avr avrdude openocd dfu-util gcc clang cppcheck frama-c-base \
+  libxml2-utils
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test check unit format bench models clean
+.PHONY: help demo test check unit toolchains format bench models clean
 
 help:
-	@echo "make demo    train on handwritten digits, export C, compile it, check every integer (a minute)"
-	@echo "make test    lint, type-check and test everything, as the continuous integration does"
-	@echo "make check   lint and type-check only"
-	@echo "make bench   measure against peers; tables go to benchmarks/results/"
-	@echo "make models  make the reference models of examples/models/ again"
-	@echo "make format  format the code"
-	@echo "make clean   remove the environment and caches"
+	@echo "make demo       train on handwritten digits, export C, compile it, check every integer (a minute)"
+	@echo "make test       lint, type-check and test everything, as the continuous integration does"
+	@echo "make toolchains install the system's cross compilers, emulators and analysers (Debian, Ubuntu; optional)"
+	@echo "make check      lint and type-check only"
+	@echo "make bench      measure against peers; tables go to benchmarks/results/"
+	@echo "make models     make the reference models of examples/models/ again"
+	@echo "make format     format the code"
+	@echo "make clean      remove the environment and caches"
 
 demo: $(VENV)/.installed
 	$(BIN)/qhn2edge demo --out demo-run --replace
@@ -30,6 +34,12 @@ check: $(VENV)/.installed-dev
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+toolchains:
+	@command -v apt-get >/dev/null || { \
+	  echo "make toolchains knows Debian and Ubuntu only; install what you need of: $(TOOLCHAINS)"; exit 2; }
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends $(TOOLCHAINS) >/dev/null
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -57,7 +67,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	@echo "installing qhn2edge into $(VENV) (a minute or two)"
-	$(PIP) --editable '.$(EXTRAS)'
+	$(PIP) --editable '.[mcu]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
