@@ -1,0 +1,1 @@
+"""Building: a model and a board in, firmware images out."""
