@@ -1,0 +1,120 @@
+"""``qhn2edge flash``: a model, or firmware built from it, goes into a board."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qhn2edge.boards.board import Board
+from qhn2edge.boards.catalog import find_board
+from qhn2edge.building.firmware import MANIFEST, Firmware, build_firmware, read_firmware
+from qhn2edge.errors import ConfigError, FlashError
+from qhn2edge.flashing.plan import FlashPlan, plan_flash
+from qhn2edge.flashing.ports import check_port, is_serial, tool_port
+from qhn2edge.flashing.registry import flash_tool
+from qhn2edge.model import load_model
+from qhn2edge.storage import JsonObject, read_bytes, sha256
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def flash(source: Path | None, options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
+    """Write firmware into a board, or (``dry_run``) show the command that would.
+
+    Args:
+        source: a model file, from which firmware is built first, or the folder of a build; None means the
+            present folder.
+        options: ``board``, ``port``, ``timeout`` (seconds), ``dry_run`` as on the command line.
+        console: takes the text.
+
+    Raises:
+        FlashError: the image did not arrive in the board, or cannot be meant for it.
+    """
+    from rich.console import Console
+
+    board = find_board(options["board"])
+    tool = flash_tool(board)
+    port = tool_port(tool, options["port"])
+    if not options["dry_run"]:
+        check_port(tool, port)  # before anything is built
+    notes = Console(stderr=True, quiet=options["as_json"], highlight=False, soft_wrap=True)
+    firmware = _firmware(source, board, notes)
+    plan = plan_flash(firmware, options["port"])
+    if options["dry_run"]:
+        console.print(_typed(plan.command), markup=False)
+        return _document(plan, firmware, seconds=None), 0
+    started = time.monotonic()
+    plan.carry_out(options["timeout"], lambda line: notes.print(line, style="dim", markup=False))
+    seconds = time.monotonic() - started
+    console.print(f"wrote {plan.image.name} into {board.title} in {seconds:.1f} s", markup=False)
+    console.print(f"next     {_next(source, plan, options)}", markup=False)
+    return _document(plan, firmware, seconds=seconds), 0
+
+
+def _firmware(source: Path | None, board: Board, notes: Console) -> Firmware:
+    folder = source or Path()
+    if folder.is_dir():
+        if not (folder / MANIFEST).is_file():
+            raise ConfigError(
+                "there is no firmware here",
+                got=folder.resolve(),
+                expected="a model file, or a folder that qhn2edge build made",
+            )
+        _check_board(folder, board)
+        return read_firmware(folder, board)
+    model = load_model(folder)
+    built = build_firmware(model, board, Path(f"{model.name}-{board.name}"), replace=True)
+    notes.print(
+        f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash", style="dim", markup=False
+    )
+    return built
+
+
+def _check_board(folder: Path, board: Board) -> None:
+    """Refuse an image for another board in words of its own; :func:`read_firmware` then checks every byte."""
+    try:
+        built_for = json.loads(read_bytes(folder / MANIFEST, "list of built files"))["board"]
+    except (ValueError, KeyError, TypeError):
+        return  # read_firmware says that the file is damaged
+    if built_for != board.name:
+        raise FlashError(
+            f"the firmware in {folder} is of another board",
+            got=built_for,
+            expected=board.name,
+            next_step=f"build it for {board.name}, or name the board that you have with --board",
+        )
+
+
+def _typed(command: Sequence[str]) -> str:
+    """Return a command as one types it into a shell."""
+    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+
+
+def _next(source: Path | None, plan: FlashPlan, options: Mapping[str, Any]) -> str:
+    """Return the command that checks the flashed board; a drive or a probe is no port to talk to."""
+    model = str(source) if source and source.is_file() else "MODEL.json"
+    port = options["port"]
+    line = port if port and (plan.tool.port == "serial" or is_serial(port)) else "PORT"
+    return _typed(["qhn2edge", "verify", model, "--board", options["board"], "--port", line])
+
+
+def _document(plan: FlashPlan, firmware: Firmware, seconds: float | None) -> JsonObject:
+    return {
+        "board": plan.board.name,
+        "tool": plan.tool.name,
+        "command": plan.command,
+        "command_line": _typed(plan.command),
+        "image": str(plan.image),
+        "image_digest": sha256(read_bytes(plan.image, "image")),
+        "model_digest": firmware.model_digest,
+        "port": plan.port,
+        "flashed": seconds is not None,
+        "seconds": None if seconds is None else round(seconds, 3),
+    }
