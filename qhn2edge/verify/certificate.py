@@ -28,7 +28,7 @@ class BackendResult:
         n_vectors: vectors compared; 0 when missing.
         n_mismatches: vectors for which a logit or the label differed.
         versions: tools that took part, by name.
-        files_digest: SHA-256 of the files that were run; None when missing.
+        files_digest: SHA-256 of the files that were run; None when missing or not at hand.
         missing: one line that says how to get what is missing; else None.
     """
 

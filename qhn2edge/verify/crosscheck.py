@@ -129,6 +129,7 @@ def verify_model(
     seed: int = 0,
     n_random: int = 10_000,
     progress: Progress | None = None,
+    further: Sequence[Runner] = (),
 ) -> Report:
     """Run the same vectors through the interpreter and every backend, and compare all integers.
 
@@ -143,6 +144,7 @@ def verify_model(
         seed: seed of the random vectors.
         n_random: how many of them.
         progress: called with one line of text at each step.
+        further: what else is to be checked, such as :func:`~qhn2edge.verify.runners.board_runner` of a board.
 
     Returns:
         The report. Backends whose tools are missing are listed as missing and do not make it fail.
@@ -154,7 +156,7 @@ def verify_model(
         ConfigError: a backend is unknown.
     """
     folders = _folders(artifacts)
-    runners = [find_runner(name) for name in _chosen(backends, folders)]
+    runners = [*(find_runner(name) for name in _chosen(backends, folders)), *further]
     for folder in folders.values():
         check_artifact(model, folder)
     say = progress or (lambda _: None)

@@ -17,13 +17,14 @@ class RunResult:
         labels: int64 [n], class indices.
         logits: int64 [n, n_logits].
         versions: the tools that took part, by name.
-        files_digest: SHA-256 over the names and contents of the files that were run.
+        files_digest: SHA-256 over the names and contents of the files that were run; None where they are not
+            at hand (a board that was flashed earlier).
     """
 
     labels: NDArray[np.int64]
     logits: NDArray[np.int64]
     versions: Mapping[str, str]
-    files_digest: str
+    files_digest: str | None
 
 
 @dataclass(frozen=True, eq=False)

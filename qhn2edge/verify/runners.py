@@ -1,17 +1,19 @@
-"""What can run a model besides the interpreter: one line of :data:`RUNNERS` for each backend."""
+"""What can run a model besides the interpreter: one line of :data:`RUNNERS` for each backend, and boards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.boards.catalog import find_board
 from qhn2edge.errors import ConfigError
 from qhn2edge.model import Model
-from qhn2edge.verify import run_c
+from qhn2edge.verify import run_board, run_c
 from qhn2edge.verify.results import LayerValues, RunResult
 
 IntMatrix = NDArray[np.integer]
@@ -41,14 +43,40 @@ RUNNERS: dict[str, Runner] = {
 }
 
 
+BOARD = "board:"
+
+
 def find_runner(name: str) -> Runner:
-    """Return the runner of a name.
+    """Return the runner of a name: a backend's, or ``board:`` and the name of an emulated board.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError, BoardError: there is none.
     """
+    if name.startswith(BOARD):
+        return board_runner(name.removeprefix(BOARD))
     if name not in RUNNERS:
         raise ConfigError(
             "unknown backend to verify", got=name, expected=f"one of {', '.join(sorted(RUNNERS))}"
         )
     return RUNNERS[name]
+
+
+def board_runner(board: str, port: str | None = None, say: Callable[[str], None] = lambda _: None) -> Runner:
+    """Return what runs a model on a board.
+
+    Args:
+        board: its name, or the path of its file.
+        port: the serial port of a real board that holds the model's firmware; None means that firmware is
+            built and emulated.
+        say: called with a line of text now and then while a slow board works.
+
+    Raises:
+        BoardError: there is no such board.
+    """
+    found = find_board(board)
+    return Runner(
+        f"{BOARD}{found.name}",
+        partial(run_board.missing, found, port),
+        partial(run_board.run, board=found, port=port, say=say),
+        None,
+    )

@@ -1,0 +1,166 @@
+"""Runs a model on a board: a real one behind a port, or an emulated one with firmware that is built first."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qhn2edge.boards.board import Board
+from qhn2edge.building.cross_compilers import find_cross_compiler
+from qhn2edge.building.firmware import Firmware, build_firmware, read_firmware
+from qhn2edge.emulators.registry import Emulator, find_emulator
+from qhn2edge.errors import LinkError, QhnError
+from qhn2edge.link import BoardClient
+from qhn2edge.link.line import SerialLine
+from qhn2edge.link.pace import Timing
+from qhn2edge.link.ports import open_port, port_names, ports_text
+from qhn2edge.model import Model
+from qhn2edge.storage import read_bytes, sha256
+from qhn2edge.toolchain import find_tool, tool_status
+from qhn2edge.verify.results import RunResult
+
+Say = Callable[[str], None]
+
+_SAY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class OpenBoard:
+    """A board that can be talked to.
+
+    Attributes:
+        line: the line to it.
+        timing: how long to wait for it.
+        title: what and where it is, in words.
+        versions: the tools that took part, by name.
+        image_digest: SHA-256 of the image it runs; None where it was flashed earlier: then only its model is
+            known (the client asks for it).
+    """
+
+    line: SerialLine
+    timing: Timing
+    title: str
+    versions: Mapping[str, str]
+    image_digest: str | None
+
+
+def missing(board: Board, port: str | None) -> str | None:
+    """Return None when the board can be run here, else one line that says what is missing."""
+    try:
+        if port is not None:
+            port_names()
+        else:
+            emulator_of(board)
+            find_cross_compiler(board.core)
+    except QhnError as error:
+        return str(error)
+    return None
+
+
+def run(
+    model: Model, x: NDArray[np.integer], folder: Path | None, *, board: Board, port: str | None, say: Say
+) -> RunResult:
+    """Run input vectors on a board.
+
+    Args:
+        model: the model.
+        x: integer inputs [n, n_features].
+        folder: firmware built earlier, for an emulated board; None means that it is built now.
+        board: the board.
+        port: its serial port; None means an emulator.
+        say: called with a line of text now and then.
+
+    Raises:
+        LinkError: the board does not answer, or holds another model.
+        BuildError, EmulatorError, ToolError: as :func:`open_board`.
+    """
+    with open_board(model, board, port, folder) as opened:
+        client = BoardClient(opened.line, model, timing=opened.timing)
+        answers = client.infer_many(x, telling(f"board:{board.name}", say))
+        return RunResult(answers.labels, answers.logits, opened.versions, opened.image_digest)
+
+
+@contextlib.contextmanager
+def open_board(
+    model: Model, board: Board, port: str | None, folder: Path | None = None
+) -> Iterator[OpenBoard]:
+    """Open the line to a board with a model's firmware; close it, and end its emulator, whatever happens.
+
+    Args:
+        model: the model.
+        board: the board.
+        port: the serial port of a real board that was flashed before; None means that firmware is built and
+            emulated.
+        folder: firmware built earlier, to be emulated; None means that it is built now.
+
+    Raises:
+        LinkError: the port cannot be opened; or no port is named, and the board has no emulator.
+        BuildError: the model does not fit the board, or ``folder`` does not hold its firmware.
+        EmulatorError, ToolError: an emulator, a compiler or pyserial is missing or failed.
+    """
+    if port is not None:
+        with open_port(port, board.serial.baud, board.serial.settle_s) as line:
+            versions = {"board": f"{board.title} ({board.chip})", **_version("pyserial")}
+            yield OpenBoard(line, Timing(baud=board.serial.baud), f"{board.title} at {port}", versions, None)
+        return
+    emulator = emulator_of(board)
+    with _firmware(model, board, folder) as firmware, emulator.open_line(firmware) as line:
+        title = f"{board.title} in {emulator.title}"
+        compiler = {firmware.compiler.name: firmware.compiler.version}
+        image = sha256(read_bytes(firmware.bin, "firmware image"))
+        timing = Timing(baud=board.serial.baud)
+        yield OpenBoard(line, timing, title, {**compiler, **_version(*emulator.tools)}, image)
+
+
+def emulator_of(board: Board) -> Emulator:
+    """Return the emulator that stands for a board whose port is not named.
+
+    Raises:
+        LinkError: the board has none.
+        EmulatorError: none of those it has can run here.
+    """
+    if not board.emulators:
+        raise LinkError(
+            f"{board.title} is not emulated, and its port is not named",
+            next_step=f"name it with --port; {ports_text()}",
+        )
+    return find_emulator(board)
+
+
+def telling(name: str, say: Say) -> Callable[[int, int], None]:
+    """Return a progress function that says a line every few seconds."""
+    last = time.monotonic()
+
+    def progress(n_done: int, n_all: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SAY_EVERY_S:
+            last = time.monotonic()
+            say(f"{name}: {n_done:,} of {n_all:,} vectors")
+
+    return progress
+
+
+@contextlib.contextmanager
+def _firmware(model: Model, board: Board, folder: Path | None) -> Iterator[Firmware]:
+    if folder is not None:
+        yield read_firmware(folder, board)
+        return
+    with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
+        yield build_firmware(model, board, Path(name) / "firmware")
+
+
+def _version(*tools: str) -> dict[str, str]:
+    """Return the versions of tools that tell one, each with the tool's name before it."""
+    found = {name: tool_status(find_tool(name)).version for name in tools}
+    return {
+        name: version if name in version else f"{name} {version}"
+        for name, version in found.items()
+        if version
+    }
