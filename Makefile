@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # System tools for boards: compilers and emulators that pip does not bring, flashing programs, static analysis.
 TOOLCHAINS := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc binutils-avr \
-  simavr qemu-system-arm qemu-system-misc arduino-core-avr avrdude openocd dfu-util gcc clang cppcheck frama-c-base \
+  simavr libsimavr-dev qemu-system-arm qemu-system-misc arduino-core-avr avrdude openocd dfu-util gcc clang cppcheck frama-c-base \
   libxml2-utils
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
