@@ -32,7 +32,7 @@ static int32_t to_int32(uint32_t u)
 
 /* Returns sum_j v_j x_j for two packed rows of n values -1/+1: n minus twice the number of differing bits.
  * The padding bits are 0 in both rows, so they never differ and need no mask. */
-static int32_t dot_pm1(const uint32_t *v, const uint32_t *x, uint16_t n)
+static int32_t dot_pm1(const QHN_FLASH uint32_t *v, const uint32_t *x, uint16_t n)
 {
     const uint16_t n_words = (uint16_t)QHN_WORDS(n);
     uint32_t differing = 0u;
@@ -60,7 +60,7 @@ static int32_t sum_pm1(const uint32_t *x, uint16_t n)
  * S, S1 and the two products can each leave int32 although a_i cannot (levels 0 and 1 put no bound on S, for
  * example). All of them are therefore computed modulo 2^32, where unsigned arithmetic is defined to wrap
  * and sums and products keep their congruence; a_i is within int32, so its residue determines it. */
-static int32_t accumulator(const qhn_dense *layer, uint16_t i, uint32_t sum_all, uint32_t sum_hi)
+static int32_t accumulator(const QHN_FLASH qhn_dense *layer, uint16_t i, uint32_t sum_all, uint32_t sum_hi)
 {
     const uint32_t lo = (uint32_t)(int32_t)layer->lo;
     const uint32_t step = (uint32_t)(layer->hi - layer->lo);
@@ -85,9 +85,9 @@ qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words)
     return QHN_OK;
 }
 
-void qhn_dense_xnor(const qhn_dense *layer, const uint32_t *x, int32_t *a)
+void qhn_dense_xnor(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a)
 {
-    const uint32_t *row = layer->weights;
+    const QHN_FLASH uint32_t *row = layer->weights;
 
     for (uint16_t i = 0u; i < layer->n_out; i++) {
         a[i] = dot_pm1(row, x, layer->n_in) + layer->bias[i];
@@ -98,12 +98,12 @@ void qhn_dense_xnor(const qhn_dense *layer, const uint32_t *x, int32_t *a)
 /* With v_j = -1/+1 for the weight bits, sum_{w_j = hi} x_j = sum_j (v_j + 1) x_j / 2 = (v.x + S) / 2, which is
  * exact because v.x and S have the parity of n. Both products stay below 255 * 65535 and their sum, the
  * layer's dot product, below 128 * 65535; the bias comes last, so that no partial sum leaves int32. */
-void qhn_dense_bits(const qhn_dense *layer, const uint32_t *x, int32_t *a)
+void qhn_dense_bits(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a)
 {
     const int32_t lo = layer->lo;
     const int32_t step = (int32_t)layer->hi - (int32_t)layer->lo;
     const int32_t sum_all = sum_pm1(x, layer->n_in);
-    const uint32_t *row = layer->weights;
+    const QHN_FLASH uint32_t *row = layer->weights;
 
     for (uint16_t i = 0u; i < layer->n_out; i++) {
         const int32_t sum_hi = (dot_pm1(row, x, layer->n_in) + sum_all) / 2;
@@ -116,9 +116,9 @@ void qhn_dense_bits(const qhn_dense *layer, const uint32_t *x, int32_t *a)
 /* The three kernels below differ in the type of x only. A weight bit becomes a mask of all ones or zeros; the
  * row pointer moves on at each new word and so reaches the next row by itself. */
 
-void qhn_dense_u8(const qhn_dense *layer, const uint8_t *x, int32_t *a)
+void qhn_dense_u8(const QHN_FLASH qhn_dense *layer, const uint8_t *x, int32_t *a)
 {
-    const uint32_t *row = layer->weights;
+    const QHN_FLASH uint32_t *row = layer->weights;
     uint32_t sum_all = 0u;
 
     for (uint16_t j = 0u; j < layer->n_in; j++) {
@@ -136,9 +136,9 @@ void qhn_dense_u8(const qhn_dense *layer, const uint8_t *x, int32_t *a)
     }
 }
 
-void qhn_dense_i8(const qhn_dense *layer, const int8_t *x, int32_t *a)
+void qhn_dense_i8(const QHN_FLASH qhn_dense *layer, const int8_t *x, int32_t *a)
 {
-    const uint32_t *row = layer->weights;
+    const QHN_FLASH uint32_t *row = layer->weights;
     uint32_t sum_all = 0u;
 
     for (uint16_t j = 0u; j < layer->n_in; j++) {
@@ -160,9 +160,9 @@ void qhn_dense_i8(const qhn_dense *layer, const int8_t *x, int32_t *a)
     }
 }
 
-void qhn_dense_i32(const qhn_dense *layer, const int32_t *x, int32_t *a)
+void qhn_dense_i32(const QHN_FLASH qhn_dense *layer, const int32_t *x, int32_t *a)
 {
-    const uint32_t *row = layer->weights;
+    const QHN_FLASH uint32_t *row = layer->weights;
     uint32_t sum_all = 0u;
 
     for (uint16_t j = 0u; j < layer->n_in; j++) {
@@ -203,8 +203,8 @@ void qhn_relu(const int32_t *a, uint16_t n, uint8_t shift, int32_t limit, int32_
     }
 }
 
-void qhn_table(const int32_t *a, uint16_t n, int32_t low, const int32_t *values, uint32_t n_values,
-               int32_t *y)
+void qhn_table(const int32_t *a, uint16_t n, int32_t low, const QHN_FLASH int32_t *values,
+               uint32_t n_values, int32_t *y)
 {
     for (uint16_t i = 0u; i < n; i++) {
         uint32_t index = 0u;

@@ -22,6 +22,32 @@
 extern "C" {
 #endif
 
+/* Where constant tables live. On AVR they stay in program memory and are read from there: avr-gcc offers this with
+ * -std=gnu99 (with -std=c99 the tables are copied to RAM, which is right but large), clang always. Elsewhere it is
+ * nothing. A pointer to such a table has the same qualifier. */
+#if defined(__FLASH)
+#define QHN_FLASH __flash
+#elif defined(__AVR__) && defined(__clang__)
+#define QHN_FLASH __attribute__((address_space(1)))
+#else
+#define QHN_FLASH
+#endif
+
+/* A function that stays one, so that a debugger or a counter can tell the layers apart; and one that is always
+ * merged into its caller, so that its constant arguments make it shorter. */
+#if defined(__clang__)
+#define QHN_NOINLINE __attribute__((noinline))
+#elif defined(__GNUC__)
+#define QHN_NOINLINE __attribute__((noinline, noclone))
+#else
+#define QHN_NOINLINE
+#endif
+#if defined(__GNUC__)
+#define QHN_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define QHN_INLINE static inline
+#endif
+
 /* Number of 32-bit words of a packed row of n elements, n >= 1. */
 #define QHN_WORDS(n) (((n) - 1u) / 32u + 1u)
 
@@ -34,8 +60,8 @@ typedef enum {
 
 /* One dense layer; a constant table. */
 typedef struct {
-    const uint32_t *weights; /* [n_out][QHN_WORDS(n_in)], packed, row after row */
-    const int32_t *bias;     /* [n_out] */
+    const QHN_FLASH uint32_t *weights; /* [n_out][QHN_WORDS(n_in)], packed, row after row */
+    const QHN_FLASH int32_t *bias;     /* [n_out] */
     uint16_t n_in;           /* 1 to 65535 */
     uint16_t n_out;          /* 1 to 65535 */
     int16_t lo;              /* level of a weight bit 0, -128 to 126 */
@@ -49,15 +75,15 @@ qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words);
 /* ---- Dense layers: inputs x in, accumulators a[n_out] out ---- */
 
 /* lo = -1, hi = +1, and x packed -1/+1 values, x[QHN_WORDS(n_in)]: XNOR and popcount. */
-void qhn_dense_xnor(const qhn_dense *layer, const uint32_t *x, int32_t *a);
+void qhn_dense_xnor(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a);
 
 /* Any levels, and x packed -1/+1 values, x[QHN_WORDS(n_in)]: one popcount a word. */
-void qhn_dense_bits(const qhn_dense *layer, const uint32_t *x, int32_t *a);
+void qhn_dense_bits(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a);
 
 /* Any levels, and x[n_in] integers: additions where the weight bit is 1. */
-void qhn_dense_u8(const qhn_dense *layer, const uint8_t *x, int32_t *a);
-void qhn_dense_i8(const qhn_dense *layer, const int8_t *x, int32_t *a);
-void qhn_dense_i32(const qhn_dense *layer, const int32_t *x, int32_t *a);
+void qhn_dense_u8(const QHN_FLASH qhn_dense *layer, const uint8_t *x, int32_t *a);
+void qhn_dense_i8(const QHN_FLASH qhn_dense *layer, const int8_t *x, int32_t *a);
+void qhn_dense_i32(const QHN_FLASH qhn_dense *layer, const int32_t *x, int32_t *a);
 
 /* ---- Activations: accumulators a[n] in; n is 1 to 65535 ---- */
 
@@ -68,8 +94,8 @@ void qhn_sign(const int32_t *a, uint16_t n, uint32_t *words);
 void qhn_relu(const int32_t *a, uint16_t n, uint8_t shift, int32_t limit, int32_t *y);
 
 /* y_i = values[clip(a_i - low, 0, n_values - 1)]; n_values is 1 to 65536. y may be a. */
-void qhn_table(const int32_t *a, uint16_t n, int32_t low, const int32_t *values, uint32_t n_values,
-               int32_t *y);
+void qhn_table(const int32_t *a, uint16_t n, int32_t low, const QHN_FLASH int32_t *values,
+               uint32_t n_values, int32_t *y);
 
 /* ---- Heads ---- */
 

@@ -97,8 +97,8 @@ class Image:
 
     @cached_property
     def functions(self) -> tuple[Symbol, ...]:
-        """The functions, sorted by address."""
-        return tuple(symbol for symbol in self.symbols if symbol.kind == "function")
+        """The functions, sorted by address; libgcc's in assembler are labels that have a size."""
+        return tuple(s for s in self.symbols if s.kind == "function" or (s.kind == "label" and s.size > 0))
 
     def is_code(self, address: int) -> bool:
         """Whether an instruction, and not a constant, is at an address of a function."""
