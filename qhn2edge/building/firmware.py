@@ -1,4 +1,4 @@
-"""Builds firmware: a model and a board in; one folder with ELF, HEX, BIN (and UF2) out, or nothing at all."""
+"""Builds firmware: a model and a board in; one folder with ELF, HEX, BIN (and UF2) out, or nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from qhn2edge import modelfile
+from qhn2edge.backends import MODEL_FILE
 from qhn2edge.backends.c_options import COptions
 from qhn2edge.boards.board import Board, Memory
 from qhn2edge.building.cross_compilers import find_cross_compiler
@@ -108,6 +110,7 @@ def build_firmware(
         if disassembly:
             (made / LISTING).write_text(disassemble(made / f"{STEM}.elf", board), encoding="utf-8")
         firmware = _firmware(made, board, model.digest, chosen, found, sizes)
+        modelfile.write(model, made / MODEL_FILE)
         write_json(made / MANIFEST, _manifest(firmware))
     return _firmware(folder, board, model.digest, chosen, found, sizes)
 
@@ -195,6 +198,8 @@ def _build(
 
 def _measure(elf: bytes, objects: list[Path]) -> Sizes:
     image = parse_elf(elf, STEM)
+    if "main" not in image.by_name:
+        raise BuildError("the board's start-up files lead to no main()", next_step="call main() from them")
     return sizes_of(image, worst_stack(image, frame_bytes(objects)))
 
 

@@ -1,4 +1,4 @@
-"""``qhn2edge demo``: the whole way once, from handwritten digits to a checked C program."""
+"""``qhn2edge demo``: the whole way once, from handwritten digits to checked firmware on a microcontroller."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from qhn2edge.backends import export_model
 from qhn2edge.baselines import logistic_regression_accuracy
+from qhn2edge.boards.catalog import find_board
+from qhn2edge.building.firmware import Firmware, build_firmware
 from qhn2edge.commands.train import describe, run_training, stop_cleanly
 from qhn2edge.commands.verify import tell_report
+from qhn2edge.emulators.counts import Counts, bench_inputs
+from qhn2edge.emulators.registry import find_emulator
 from qhn2edge.errors import StorageError
+from qhn2edge.model import Model
 from qhn2edge.report.tables import percent, plain_table
 from qhn2edge.request import config_of, data_of, settings_of, space_of
 from qhn2edge.runs import RunFolder
 from qhn2edge.storage import JsonObject
 from qhn2edge.verify import Report, verify_model, write_certificate
+from qhn2edge.verify.runners import Runner, board_runner
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,10 +43,11 @@ DEMO: Mapping[str, Any] = {
     "pick": "measured",
     "memory": 1.0,
 }
+BOARD = "cortex-m0"
 
 
 def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
-    """Train, export, compile, check; print a short table."""
+    """Train, export, build, run, check; print a short table."""
     out = Path(options["out"])
     settings = {**DEMO, "seed": options["seed"], **{k: options[k] for k in ("quiet", "as_json", "cache")}}
     data = data_of(settings)
@@ -52,21 +59,63 @@ def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]
     with stop_cleanly(run, console):
         result = run_training(run, space, data, settings_of(settings), settings)
     files = run.write_result(result)
-    console.print("[bold]2. Export[/] it as C, [bold]compile[/] it, and [bold]compare[/] every integer")
-    folder = export_model(result.model, "c", out / "c")
-    report = verify_model(result.model, data.x_test_int, artifacts=folder)
-    files += [folder, write_certificate(report.certificate, out / "certificate.json")]
+    console.print("[bold]2. Export[/] it as C, and [bold]build[/] firmware for a Cortex-M0")
+    folder, runner = export_model(result.model, "c", out / "c"), board_runner(BOARD)
+    firmware = _build(result.model, runner, out / BOARD, console)
+    console.print("[bold]3. Run[/] both, and [bold]compare[/] every integer")
+    artifacts = {"c": folder, **({runner.name: firmware.folder} if firmware else {})}
+    report = verify_model(result.model, data.x_test_int, artifacts=artifacts)
+    files += [*artifacts.values(), write_certificate(report.certificate, out / "certificate.json")]
     tell_report(console, report)
     baseline = logistic_regression_accuracy(data)
-    console.print("[bold]3. Result[/]")
-    console.print(plain_table(("", ""), summary(result, report, baseline)))
+    counts = _count(result.model, firmware) if firmware else None
+    console.print("[bold]4. Result[/]")
+    rows = [*summary(result, report, baseline), *chip_rows(firmware, counts)]
+    console.print(plain_table(("", ""), rows))
     _tell_next(console, files)
     document = {
         **result.to_json(),
         "logistic_regression_test": baseline,
         "verify": report.certificate.to_json(),
+        "firmware": None if firmware is None else _firmware_json(firmware, counts),
     }
     return {**document, "files": [str(file) for file in files]}, 0 if report.exact else 1
+
+
+def _build(model: Model, runner: Runner, folder: Path, console: Console) -> Firmware | None:
+    """Build the firmware; without the packages for it, say how to get them and go on."""
+    lack = runner.missing()
+    if lack is not None:
+        console.print(f"no firmware: {lack}", markup=False)
+        return None
+    return build_firmware(model, find_board(BOARD), folder)
+
+
+def _count(model: Model, firmware: Firmware) -> Counts:
+    (counts,) = find_emulator(firmware.board, counting=True).count(firmware, model, bench_inputs(model, 1, 0))
+    return counts
+
+
+def chip_rows(firmware: Firmware | None, counts: Counts | None) -> list[tuple[str, str]]:
+    """Return the rows of the demo's table about the microcontroller."""
+    if firmware is None or counts is None:
+        return []
+    chip = firmware.board.title
+    return [
+        (f"bytes of flash of the whole firmware ({chip})", f"{firmware.sizes.flash_bytes:,}"),
+        ("bytes of RAM, worst case of the stack included", f"{firmware.sizes.ram_bytes:,}"),
+        (f"{counts.unit} an inference", f"{counts.total:,}"),
+    ]
+
+
+def _firmware_json(firmware: Firmware, counts: Counts | None) -> JsonObject:
+    return {
+        "board": firmware.board.name,
+        "compiler": firmware.compiler.version,
+        "flash_bytes": firmware.sizes.flash_bytes,
+        "ram_bytes": firmware.sizes.ram_bytes,
+        "count": None if counts is None else {counts.unit: counts.total},
+    }
 
 
 def summary(result: TrainingResult, report: Report, baseline: float) -> list[tuple[str, str]]:
@@ -79,7 +128,7 @@ def summary(result: TrainingResult, report: Report, baseline: float) -> list[tup
         ("test accuracy, logistic regression with real weights", percent(baseline)),
         ("bits trained (qubits)", f"{result.space.n_bits}"),
         ("bytes of weights on the chip", f"{result.model.n_weight_bytes}"),
-        ("vectors checked against the compiled C", f"{report.certificate.n_vectors:,}"),
+        ("vectors compared on each backend", f"{report.certificate.n_vectors:,}"),
         ("mismatches", f"{mismatches}"),
     ]
 
@@ -98,6 +147,7 @@ def _tell_next(console: Console, files: list[Path]) -> None:
     console.print("wrote    " + "\n         ".join(str(file) for file in files))
     for what, command in (
         ("look inside", f"qhn2edge info {quote(str(model))}"),
+        ("a real board", f"qhn2edge flash {quote(str(model))} --board microbit --dry-run"),
         ("three classes", "qhn2edge train --data iris --depth 2"),
         (
             "architecture as bits",
