@@ -101,6 +101,26 @@ class ToolError(QhnError):
     """An external tool is missing, failed, or ran out of time."""
 
 
+class BoardError(QhnError):
+    """A board is unknown, or its file breaks a rule."""
+
+
+class BuildError(QhnError):
+    """Firmware cannot be built (it does not fit, or a needed file is missing)."""
+
+
+class EmulatorError(QhnError):
+    """An emulated board faulted, ran into an endless loop, or cannot be emulated."""
+
+
+class LinkError(QhnError):
+    """A line to a board failed, or what answers is not the board expected."""
+
+
+class FlashError(QhnError):
+    """Firmware cannot be written into a board (no such board, wrong image, or the tool failed)."""
+
+
 class StorageError(QhnError):
     """A file or folder cannot be read or written."""
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
 import pytest
 
+from qhn2edge.backends.c_options import COptions
+from qhn2edge.boards.catalog import find_board
+from qhn2edge.building.cross_compilers import find_cross_compiler
+from qhn2edge.building.firmware import Firmware, build_firmware
 from qhn2edge.errors import ToolError
+from qhn2edge.model import Model
 from qhn2edge.toolchain import CompilerFound, host_c_compiler, zig_compiler
 
 
@@ -58,3 +64,28 @@ def need() -> Callable[[str], ModuleType]:
             absent(f"the module {name}")
 
     return load
+
+
+BuildOnce = Callable[..., Firmware]
+"""``(model, board, compiler="auto", **c_options)`` -> firmware."""
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
+    """Build firmware for a board by name; equal requests share one build."""
+    built: dict[tuple[object, ...], Firmware] = {}
+
+    def build(model: Model, board: str, compiler: str = "auto", **options: str) -> Firmware:
+        key = (model.digest, board, compiler, *sorted(options.items()))
+        if key not in built:
+            folder: Path = tmp_path_factory.mktemp("built") / "firmware"
+            try:
+                found = find_cross_compiler(find_board(board).core, compiler)
+            except ToolError as error:
+                absent(f"a compiler for {board} ({error})")
+            built[key] = build_firmware(
+                model, find_board(board), folder, options=COptions(**options), compiler=found
+            )
+        return built[key]
+
+    return build

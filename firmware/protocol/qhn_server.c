@@ -27,33 +27,31 @@
 #define MOST_WORDS ((QHN_N_LOGITS > QHN_HELLO_WORDS) ? QHN_N_LOGITS : QHN_HELLO_WORDS)
 
 /* Frames as words of a little-endian core, lowest bits first: type 8, version 8, number 16; code 16, length 16;
- * payload. */
-static struct {
-    uint32_t crc; /* register of the frame that comes in or goes out */
-    uint32_t request[2u + QHN_INPUT_WORDS];
-    uint32_t answer[3u + MOST_WORDS];
-} line;
+ * payload. Two arrays and no struct: so tools see where each ends. */
+static uint32_t request_frame[2u + QHN_INPUT_WORDS];
+static uint32_t answer_frame[3u + MOST_WORDS];
+static uint32_t frame_crc; /* register of the frame that comes in or goes out */
 
 /* Takes a byte into the CRC. A byte that equals the register's low byte shifts the register right by 8 and does
  * nothing else: the register is sent by sending its low byte four times, and its own CRC takes it to 0. */
 static void count(uint8_t byte)
 {
-    uint32_t crc = line.crc ^ byte;
+    uint32_t crc = frame_crc ^ byte;
 
     for (uint_fast8_t i = 8u; i > 0u; i--) {
         crc = (crc >> 1) ^ (CRC_POLYNOMIAL & (0u - (crc & 1u)));
     }
-    line.crc = crc;
+    frame_crc = crc;
 }
 
 /* Sends the first n_bytes of the answer, four of which are its CRC. */
 static void send_answer(size_t n_bytes)
 {
-    const uint8_t *next = (const uint8_t *)line.answer;
+    const uint8_t *next = (const uint8_t *)answer_frame;
 
     qhn_uart_write(FLAG);
     for (size_t left = n_bytes; left > 0u; left--) {
-        uint8_t byte = (uint8_t)line.crc;
+        uint8_t byte = (uint8_t)frame_crc;
 
         if (left > CRC_BYTES) {
             byte = *next;
@@ -71,42 +69,42 @@ static void send_answer(size_t n_bytes)
 /* Answers a request whose CRC is right. */
 static void answer(void)
 {
-    const uint16_t kind = (uint16_t)line.request[0];
+    const uint16_t kind = (uint16_t)request_frame[0];
     int32_t code = -1; /* negative: an error */
     uint32_t error = QHN_BAD_VECTOR;
     uint16_t n_payload = 0u;
 
     if (kind == KIND(QHN_HELLO)) {
-        line.answer[2] = qhn_ticks_per_second();
+        answer_frame[2] = qhn_ticks_per_second();
         for (uint_fast8_t i = 0u; i < QHN_HELLO_WORDS; i++) {
-            line.answer[3u + i] = qhn_adapter_hello[i];
+            answer_frame[3u + i] = qhn_adapter_hello[i];
         }
         code = (int32_t)QHN_INPUT_BYTES;
         n_payload = HELLO_BYTES;
     } else if (kind == KIND(QHN_INFER)) {
         const uint32_t start = qhn_ticks();
 
-        if ((line.request[1] >> 16) == QHN_INPUT_BYTES) {
-            code = qhn_adapter_infer(&line.request[2], (int32_t *)&line.answer[3]);
-            line.answer[2] = qhn_ticks() - start;
+        if ((request_frame[1] >> 16) == QHN_INPUT_BYTES) {
+            code = qhn_adapter_infer(&request_frame[2], (int32_t *)&answer_frame[3]);
+            answer_frame[2] = qhn_ticks() - start;
             n_payload = INFER_BYTES;
         }
     } else {
         error = QHN_PROTOCOL_VERSION;
     }
-    line.answer[0] = line.request[0] | QHN_ANSWER;
+    answer_frame[0] = request_frame[0] | QHN_ANSWER;
     if (code < 0) {
-        line.answer[0] |= QHN_ERROR_ANSWER;
+        answer_frame[0] |= QHN_ERROR_ANSWER;
         code = (int32_t)error;
         n_payload = 0u;
     }
-    line.answer[1] = (uint32_t)code | ((uint32_t)n_payload << 16);
+    answer_frame[1] = (uint32_t)code | ((uint32_t)n_payload << 16);
     send_answer((size_t)n_payload + HEADER_BYTES + CRC_BYTES);
 }
 
 void qhn_serve(void)
 {
-    uint8_t *const request = (uint8_t *)line.request;
+    uint8_t *const request = (uint8_t *)request_frame;
     size_t n = HEADER_BYTES + CRC_BYTES + 1u; /* bytes since the flag; at first, too many for a request */
     uint32_t last = 0u;                       /* the last four of them: at the end of a request, its CRC */
     uint8_t toggle = 0u;
@@ -119,7 +117,7 @@ void qhn_serve(void)
             continue;
         }
         if (byte == FLAG) {
-            line.crc = CRC_START;
+            frame_crc = CRC_START;
             n = 0u;
             toggle = 0u;
             continue;
@@ -136,8 +134,8 @@ void qhn_serve(void)
             request[n] = byte;
         }
         n++;
-        if ((n == (HEADER_BYTES + CRC_BYTES + (line.request[1] >> 16))) && (line.crc == 0u)) {
-            line.crc = last; /* the answer's CRC goes on from the request's: it fits no other request */
+        if ((n == (HEADER_BYTES + CRC_BYTES + (request_frame[1] >> 16))) && (frame_crc == 0u)) {
+            frame_crc = last; /* the answer's CRC goes on from the request's: it fits no other request */
             answer();
         }
     }

@@ -16,8 +16,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
     uint8_t *t = to;
     const uint8_t *f = from;
 
-    while (n-- != 0u) {
-        *t++ = *f++;
+    for (size_t i = 0u; i < n; i++) {
+        t[i] = f[i];
     }
     return to;
 }
@@ -28,10 +28,13 @@ void *memmove(void *to, const void *from, size_t n)
     const uint8_t *f = from;
 
     if ((uintptr_t)t <= (uintptr_t)f) {
-        return memcpy(to, from, n);
-    }
-    while (n-- != 0u) {
-        t[n] = f[n];
+        for (size_t i = 0u; i < n; i++) {
+            t[i] = f[i];
+        }
+    } else {
+        for (size_t i = n; i > 0u; i--) {
+            t[i - 1u] = f[i - 1u];
+        }
     }
     return to;
 }
@@ -40,8 +43,8 @@ void *memset(void *to, int value, size_t n)
 {
     uint8_t *t = to;
 
-    while (n-- != 0u) {
-        *t++ = (uint8_t)value;
+    for (size_t i = 0u; i < n; i++) {
+        t[i] = (uint8_t)value;
     }
     return to;
 }
@@ -50,13 +53,10 @@ int memcmp(const void *a, const void *b, size_t n)
 {
     const uint8_t *p = a;
     const uint8_t *q = b;
+    int difference = 0;
 
-    for (; n != 0u; n--) {
-        if (*p != *q) {
-            return (int)*p - (int)*q;
-        }
-        p++;
-        q++;
+    for (size_t i = 0u; (i < n) && (difference == 0); i++) {
+        difference = (int)p[i] - (int)q[i];
     }
-    return 0;
+    return difference;
 }

@@ -21,12 +21,18 @@ __attribute__((aligned(4))) void qhn_fault(void)
 void qhn_start(void)
 {
     const uint32_t *from = qhn_data_load;
+    uint32_t *to = qhn_data_start;
 
-    for (uint32_t *to = qhn_data_start; to < qhn_data_end; to++) {
-        *to = *from++;
+    /* As numbers: C orders no pointers into different objects, and these symbols are objects of their own. */
+    while ((uintptr_t)to < (uintptr_t)qhn_data_end) {
+        *to = *from;
+        to++;
+        from++;
     }
-    for (uint32_t *to = qhn_bss_start; to < qhn_bss_end; to++) {
+    to = qhn_bss_start;
+    while ((uintptr_t)to < (uintptr_t)qhn_bss_end) {
         *to = 0u;
+        to++;
     }
     (void)main();
     qhn_fault();

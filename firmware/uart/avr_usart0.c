@@ -23,8 +23,6 @@
 
 #define DIVISOR ((QHN_CLOCK_HZ + 4u * QHN_BAUD) / (8u * QHN_BAUD) - 1u)
 
-static uint16_t turns; /* of timer 1 */
-
 void qhn_board_init(void)
 {
     UBRR0H = (uint8_t)(DIVISOR >> 8);
@@ -51,6 +49,7 @@ void qhn_uart_write(uint8_t byte)
  * takes less. */
 uint32_t qhn_ticks(void)
 {
+    static uint16_t turns; /* of the timer */
     const uint8_t overflowed = TIFR1 & OVERFLOWED;
     uint16_t low = TCNT1L;
 

@@ -13,13 +13,13 @@
 
 void qhn_board_init(void)
 {
-    UART_BAUDDIV = (uint32_t)((QHN_CLOCK_HZ + QHN_BAUD / 2u) / QHN_BAUD);
+    UART_BAUDDIV = ((uint32_t)QHN_CLOCK_HZ + ((uint32_t)QHN_BAUD / 2u)) / (uint32_t)QHN_BAUD;
     UART_CTRL = ENABLE;
 }
 
 int16_t qhn_uart_read(void)
 {
-    return ((UART_STATE & BYTE_WAITS) != 0u) ? (int16_t)(UART_DATA & 0xffu) : (int16_t)-1;
+    return ((UART_STATE & BYTE_WAITS) != 0u) ? (int16_t)(uint8_t)UART_DATA : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

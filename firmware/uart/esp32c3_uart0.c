@@ -25,7 +25,7 @@
 #define UPDATE (UINT32_C(1) << 30)
 #define VALID (UINT32_C(1) << 29)
 
-#if QHN_BAUD != 115200ul
+#if QHN_BAUD != 115200UL
 #error "the ROM sets 115200 baud"
 #endif
 
@@ -41,7 +41,7 @@ void qhn_board_init(void)
 
 int16_t qhn_uart_read(void)
 {
-    return (N_RECEIVED(UART0_STATUS) != 0u) ? (int16_t)(UART0_FIFO & 0xffu) : (int16_t)-1;
+    return (N_RECEIVED(UART0_STATUS) != 0u) ? (int16_t)(uint8_t)UART0_FIFO : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

@@ -32,7 +32,7 @@ void qhn_board_init(void)
     while ((PRCI_CRYSTAL & CRYSTAL_READY) == 0u) {
     }
     PRCI_PLL = PLL_BYPASS | PLL_FROM_CRYSTAL | PLL_SELECT;
-    UART0_DIV = (uint32_t)((QHN_CLOCK_HZ + QHN_BAUD / 2u) / QHN_BAUD - 1u);
+    UART0_DIV = (((uint32_t)QHN_CLOCK_HZ + ((uint32_t)QHN_BAUD / 2u)) / (uint32_t)QHN_BAUD) - 1u;
     UART0_TXCTRL = ENABLE;
     UART0_RXCTRL = ENABLE;
     GPIO_FUNCTION_SELECT &= ~PINS_16_17;
@@ -43,7 +43,7 @@ int16_t qhn_uart_read(void)
 {
     const uint32_t received = UART0_RXDATA;
 
-    return ((received & FULL_OR_EMPTY) == 0u) ? (int16_t)(received & 0xffu) : (int16_t)-1;
+    return ((received & FULL_OR_EMPTY) == 0u) ? (int16_t)(uint8_t)received : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

@@ -36,7 +36,7 @@
 #define GPIO_OUTPUT(pin) REGISTER(GPIO(pin) + 0x518u)
 #define PIN_BIT(pin) (UINT32_C(1) << ((pin) % 32u))
 
-#if QHN_BAUD != 115200ul
+#if QHN_BAUD != 115200UL
 #error "this driver knows 115200 baud only"
 #endif
 
@@ -61,11 +61,13 @@ void qhn_board_init(void)
 
 int16_t qhn_uart_read(void)
 {
-    if (UART_RECEIVED == 0u) {
-        return -1;
+    int16_t received = -1;
+
+    if (UART_RECEIVED != 0u) {
+        UART_RECEIVED = 0u; /* before the byte is taken: the next one may follow at once */
+        received = (int16_t)(uint8_t)UART_RXD;
     }
-    UART_RECEIVED = 0u; /* before the byte is taken: the next one may follow at once */
-    return (int16_t)(UART_RXD & 0xffu);
+    return received;
 }
 
 void qhn_uart_write(uint8_t byte)

@@ -47,7 +47,8 @@
 #define EIGHT_BITS_FIFO 0x70u
 #define ENABLE 0x301u
 
-#define DIVISOR_64 ((4u * QHN_CLOCK_HZ + QHN_BAUD / 2u) / QHN_BAUD) /* of clock / 16, in 1/64 */
+#define BAUD ((uint32_t)QHN_BAUD)
+#define DIVISOR_64 (((4u * (uint32_t)QHN_CLOCK_HZ) + (BAUD / 2u)) / BAUD) /* of clock / 16, in 1/64 */
 
 void qhn_board_init(void)
 {
@@ -66,15 +67,15 @@ void qhn_board_init(void)
     }
     PIN_0_FUNCTION = FUNCTION_UART;
     PIN_1_FUNCTION = FUNCTION_UART;
-    UART0_DIVISOR = (uint32_t)(DIVISOR_64 / 64u);
-    UART0_FRACTION = (uint32_t)(DIVISOR_64 % 64u);
+    UART0_DIVISOR = DIVISOR_64 / 64u;
+    UART0_FRACTION = DIVISOR_64 % 64u;
     UART0_LINE = EIGHT_BITS_FIFO; /* after the divisor, which it puts into force */
     UART0_CONTROL = ENABLE;
 }
 
 int16_t qhn_uart_read(void)
 {
-    return ((UART0_FLAGS & NO_BYTE_WAITS) == 0u) ? (int16_t)(UART0_DATA & 0xffu) : (int16_t)-1;
+    return ((UART0_FLAGS & NO_BYTE_WAITS) == 0u) ? (int16_t)(uint8_t)UART0_DATA : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

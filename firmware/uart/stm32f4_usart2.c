@@ -40,14 +40,14 @@ void qhn_board_init(void)
     (void)RCC_APB1ENR; /* a clock needs two cycles before its peripheral answers; a read takes them */
     GPIOA_AFRL = (GPIOA_AFRL & ~PINS_2_3_FUNCTION) | PINS_2_3_USART2;
     GPIOA_MODER = (GPIOA_MODER & ~PINS_2_3_MODE) | PINS_2_3_ALTERNATE;
-    USART2_BRR = (uint32_t)((QHN_CLOCK_HZ + QHN_BAUD / 2u) / QHN_BAUD);
+    USART2_BRR = ((uint32_t)QHN_CLOCK_HZ + ((uint32_t)QHN_BAUD / 2u)) / (uint32_t)QHN_BAUD;
     USART2_CR1 = ENABLE;
     TIM2_CR1 = COUNT;
 }
 
 int16_t qhn_uart_read(void)
 {
-    return ((USART2_SR & BYTE_WAITS) != 0u) ? (int16_t)(USART2_DR & 0xffu) : (int16_t)-1;
+    return ((USART2_SR & BYTE_WAITS) != 0u) ? (int16_t)(uint8_t)USART2_DR : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

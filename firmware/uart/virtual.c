@@ -21,7 +21,7 @@ void qhn_board_init(void)
 
 int16_t qhn_uart_read(void)
 {
-    return ((STATUS & BYTE_WAITS) != 0u) ? (int16_t)(DATA & 0xffu) : (int16_t)-1;
+    return ((STATUS & BYTE_WAITS) != 0u) ? (int16_t)(uint8_t)DATA : (int16_t)-1;
 }
 
 void qhn_uart_write(uint8_t byte)

@@ -111,6 +111,8 @@ def _document(
     facts: BoardFacts,
     statistics: Statistics,
 ) -> JsonObject:
+    # A counter that never moves in an emulator that lacks it is no clock either.
+    has_clock = opened.has_clock and facts.ticks_per_second > 0 and bool(answers.ticks.any())
     return {
         "model": model.digest,
         "title": opened.title,
@@ -126,7 +128,7 @@ def _document(
             "per_second": answers.per_second,
             **_latency(answers.latencies_s),
         },
-        "device": _latency(answers.ticks / facts.ticks_per_second) if facts.ticks_per_second else None,
+        "device": _latency(answers.ticks / facts.ticks_per_second) if has_clock else None,
         "link": {**asdict(statistics), "resent": statistics.resent},
     }
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qhn2edge.data import DataSet
-from qhn2edge.errors import DataError
+from qhn2edge.errors import ConfigError, DataError, ToolError
 from qhn2edge.model import Model, load_model
 from qhn2edge.report.tables import plain_table
 from qhn2edge.request import data_of
 from qhn2edge.runs import CONFIG, read_toml
 from qhn2edge.storage import JsonObject, check_new
 from qhn2edge.verify import Report, verify_model, write_certificate
+from qhn2edge.verify.crosscheck import Progress
+from qhn2edge.verify.runners import Runner, board_runner
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,7 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
     if options["out"]:
         check_new(Path(options["out"]), replace=options["replace"])
     data = test_data(path, model, options)
+    say = None if options["quiet"] else lambda text: console.print(text, style="dim", markup=False)
     report = verify_model(
         model,
         None if data is None else data.x_test_int,
@@ -32,13 +35,27 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
         artifacts=options["artifacts"],
         seed=options["vector_seed"],
         n_random=options["vectors"],
-        progress=None if options["quiet"] else lambda text: console.print(text, style="dim"),
+        progress=say,
+        further=_boards(options, say or (lambda _: None)),
     )
     tell_report(console, report)
     if options["out"]:
         written = write_certificate(report.certificate, options["out"])
         console.print(f"wrote the certificate {written}")
     return report.certificate.to_json(), 0 if report.exact else 1
+
+
+def _boards(options: Mapping[str, Any], say: Progress) -> list[Runner]:
+    """Return the runner of the board named, if any; as it was named, it is an error where it cannot run."""
+    if options["board"] is None:
+        if options["port"] is not None:
+            raise ConfigError("--port without --board", next_step="say which board is there")
+        return []
+    runner = board_runner(options["board"], options["port"], say)
+    lack = runner.missing()
+    if lack is not None:
+        raise ToolError(f"{runner.name} cannot be checked here", next_step=lack.rstrip("."))
+    return [runner]
 
 
 def test_data(path: Path, model: Model, options: Mapping[str, Any]) -> DataSet | None:

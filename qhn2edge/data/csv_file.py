@@ -91,6 +91,34 @@ def read_columns(path: Path, n_features: int, feature_names: Sequence[str]) -> F
     return _features(table, list(range(n_features)))
 
 
+def read_labels(
+    path: Path, label: str | int | None, feature_names: Sequence[str] = ()
+) -> tuple[int, tuple[str, ...]] | None:
+    """Read the labels of a file that may have none.
+
+    Args:
+        path: the file, as for :func:`load_csv`.
+        label: the label column's name or index. None: the column called label, class, target or y (in any
+            case) that is no feature, if there is one.
+        feature_names: the features' names.
+
+    Returns:
+        The column's index and the [n] class names; None without labels.
+
+    Raises:
+        StorageError, DataError: as :func:`load_csv`.
+    """
+    table = _read_table(path)
+    candidates = [name for name in table.header if name not in feature_names]
+    if label is None:
+        found = {name.lower(): name for name in reversed(candidates)}
+        label = next((found[name] for name in LABEL_NAMES if name in found), None)
+    if label is None:
+        return None
+    column = _label_column(table, label)
+    return column, class_names([_label_cell(table, line, cells[column]) for line, cells in table.rows])
+
+
 def _read_table(path: Path) -> _Table:
     text = _decode(read_bytes(path, "data file"), path)
     header_line = next((line for line in text.splitlines() if line.strip()), "")

@@ -14,6 +14,7 @@ from qhn2edge.boards.board import Board
 from qhn2edge.building.firmware import Firmware
 from qhn2edge.emulators.child import start_child
 from qhn2edge.errors import EmulatorError, ToolError
+from qhn2edge.toolchain import run_tool
 
 HOW_TO_GET = "apt install qemu-system-arm qemu-system-misc (make toolchains)"
 SYSTEMS = ("arm", "riscv32")
@@ -134,6 +135,15 @@ def missing() -> str | None:
     except ToolError as error:
         return str(error)
     return None
+
+
+def version() -> str | None:
+    """Return what QEMU says of its version; its systems come in one package and have the same."""
+    try:
+        told = run_tool([_program(SYSTEMS[0]), "--version"], timeout_s=60).stdout.decode(errors="replace")
+    except ToolError:
+        return None
+    return told.splitlines()[0].strip() if told.strip() else None
 
 
 def _program(system: str) -> str:

@@ -31,7 +31,8 @@ class Emulator:
         module: the module of the functions below; imported when it is used. ``open_line(firmware)`` gives the
             line. Where ``counts`` is set, ``count(firmware, model, x)`` counts one vector [n_features];
             ``count_all(firmware, model, x)``, if there is one, yields the counts of several [n, n_features].
-            ``missing()``, if there is one, tells what else it lacks.
+            ``missing()``, if there is one, tells what else it lacks, and ``version()`` the version of what is
+            no Python package.
         tools: the names in ``toolchain.TOOLS`` that it needs.
         counts: the unit of its counts ("instructions", "cycles"), or None where it cannot count.
     """
@@ -50,6 +51,13 @@ class Emulator:
                 return f"{name} is missing: {tool.how_to_get}"
         module = import_module(self.module)
         return module.missing() if hasattr(module, "missing") else None
+
+    def version(self) -> str:
+        """Return its name and version; its name alone where the version is not known."""
+        if self.name in self.tools:
+            return f"{self.name} {tool_status(find_tool(self.name)).version}"
+        module = import_module(self.module)
+        return (module.version() if hasattr(module, "version") else None) or self.name
 
     def open_line(self, firmware: Firmware) -> AbstractContextManager[SerialLine]:
         """Start firmware and return the line to it, to be used in a ``with`` statement.
@@ -108,7 +116,7 @@ def find_emulator(board: Board, name: str | None = None, *, counting: bool = Fal
     """
     known = [EMULATORS[key] for key in board.emulators if key in EMULATORS]
     if counting:
-        known = [emulator for emulator in known if emulator.counts is not None]
+        known = _counting(board, known)
     if name is not None and name not in {emulator.name for emulator in known}:
         raise EmulatorError(f"{board.name} is not emulated by that", got=name, expected=_names(known))
     candidates = [emulator for emulator in known if name in {None, emulator.name}]
@@ -119,6 +127,17 @@ def find_emulator(board: Board, name: str | None = None, *, counting: bool = Fal
     raise EmulatorError(
         f"{board.name} cannot be emulated here", next_step=next(iter(absent), None) or "use the real board"
     )
+
+
+def _counting(board: Board, known: list[Emulator]) -> list[Emulator]:
+    found = [emulator for emulator in known if emulator.counts is not None]
+    if known and not found:
+        raise EmulatorError(
+            f"no emulator of {board.name} counts",
+            got=", ".join(emulator.title for emulator in known),
+            next_step="count on a board with the same core (see qhn2edge boards)",
+        )
+    return found
 
 
 def _names(emulators: list[Emulator]) -> str:

@@ -28,6 +28,7 @@ from qhn2edge.errors import EmulatorError, ToolError
 from qhn2edge.link.client import BoardClient
 from qhn2edge.link.ports import PortLine, open_port
 from qhn2edge.model import Model
+from qhn2edge.toolchain import run_tool
 
 UNIT = "cycles"
 
@@ -204,6 +205,17 @@ def missing() -> str | None:
     except (ToolError, EmulatorError) as error:
         return str(error)
     return None
+
+
+def version() -> str | None:
+    """Return the version of simavr's library, which its package tells, or None."""
+    try:
+        told = run_tool(["pkg-config", "--modversion", "simavr"], timeout_s=60).stdout.decode(
+            errors="replace"
+        )
+    except ToolError:
+        return None
+    return f"simavr {told.strip()}"
 
 
 def _open(emulated: SimavrBoard, board: Board) -> SimavrLine:

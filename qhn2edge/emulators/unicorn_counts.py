@@ -57,9 +57,9 @@ class InstructionCounter:
             InputError: the vector does not fit the model.
         """
         (payload,) = encode_inputs(self._model, x[None, :])
-        n_logits = self._model.head.n_logits
-        stack, (at_input, at_logits, at_label) = self._machine.reserve(len(payload) + 3 & ~3, 4 * n_logits, 4)
-        self._machine.uc.mem_write(at_input, payload)
+        words, n_logits = payload + bytes(-len(payload) % 4), self._model.head.n_logits
+        stack, (at_input, at_logits, at_label) = self._machine.reserve(len(words), 4 * n_logits, 4)
+        self._machine.uc.mem_write(at_input, words)
         self._tally.reset(stack)
         self._machine.call(self._infer, (at_input, at_logits, at_label), stack)
         content = bytes(self._machine.uc.mem_read(at_logits, 4 * n_logits))

@@ -162,7 +162,7 @@ class Machine:
         Raises:
             EmulatorError: a fault, or no return within ``limit`` instructions.
         """
-        write = self.uc.reg_write
+        write, before = self.uc.reg_write, (self.pc, self.sp)
         for register, value in zip(self.registers.arguments, arguments, strict=False):
             write(register, value)
         write(self.registers.sp, stack)
@@ -170,6 +170,8 @@ class Machine:
         self.start(address, _OUTSIDE)
         if self.pc != _OUTSIDE:
             raise self.failed(f"no return in {self.limit:,} instructions: an endless loop?")
+        write(self.registers.pc, before[0] | self._thumb)
+        write(self.registers.sp, before[1])
 
     def reserve(self, *sizes: int) -> tuple[int, list[int]]:
         """Return a stack pointer below the present one, and the addresses of areas between the two.
@@ -178,7 +180,8 @@ class Machine:
             EmulatorError: RAM is too small.
         """
         stack = (self.sp - sum(sizes)) & ~15
-        if stack < max(s.address + s.size for s in self.image.sections if s.writable):
+        variables = [s.address + s.size for s in self.image.sections if s.writable]
+        if stack < max(variables, default=self.board.memory.ram_origin):
             raise EmulatorError(f"the RAM of {self.board.name} is too small to call the network from outside")
         starts = [stack, *itertools.accumulate(sizes[:-1], initial=stack)][1:]
         return stack, starts

@@ -144,7 +144,8 @@ def verify_model(
         seed: seed of the random vectors.
         n_random: how many of them.
         progress: called with one line of text at each step.
-        further: what else is to be checked, such as :func:`~qhn2edge.verify.runners.board_runner` of a board.
+        further: what else is to be checked, such as :func:`~qhn2edge.verify.runners.board_runner` of a board;
+            takes the place of what has the same name.
 
     Returns:
         The report. Backends whose tools are missing are listed as missing and do not make it fail.
@@ -156,7 +157,7 @@ def verify_model(
         ConfigError: a backend is unknown.
     """
     folders = _folders(artifacts)
-    runners = [*(find_runner(name) for name in _chosen(backends, folders)), *further]
+    runners = _runners(_chosen(backends, folders), further)
     for folder in folders.values():
         check_artifact(model, folder)
     say = progress or (lambda _: None)
@@ -164,7 +165,7 @@ def verify_model(
     say(f"interpreter: {len(vectors.x):,} vectors")
     expected = oracle(model, vectors.x)
     results, mismatches = [], []
-    for runner in runners:
+    for runner in runners.values():
         result, mismatch = _check(runner, model, vectors, expected, folders.get(runner.name), say)
         results.append(result)
         mismatches += [] if mismatch is None else [mismatch]
@@ -211,6 +212,11 @@ def _chosen(backends: Sequence[str] | None, folders: Mapping[str, Path]) -> Sequ
     if backends is not None:
         return list(dict.fromkeys(backends))
     return list(folders or RUNNERS)
+
+
+def _runners(names: Sequence[str], further: Sequence[Runner]) -> dict[str, Runner]:
+    given = {runner.name: runner for runner in further}
+    return {name: given.get(name) or find_runner(name) for name in names} | given
 
 
 def _check(

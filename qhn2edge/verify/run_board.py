@@ -42,6 +42,7 @@ class OpenBoard:
         versions: the tools that took part, by name.
         image_digest: SHA-256 of the image it runs; None where it was flashed earlier: then only its model is
             known (the client asks for it).
+        has_clock: whether the ticks of its counter are the time that a real board needs.
     """
 
     line: SerialLine
@@ -49,6 +50,7 @@ class OpenBoard:
     title: str
     versions: Mapping[str, str]
     image_digest: str | None
+    has_clock: bool
 
 
 def missing(board: Board, port: str | None) -> str | None:
@@ -107,16 +109,11 @@ def open_board(
     """
     if port is not None:
         with open_port(port, board.serial.baud, board.serial.settle_s) as line:
-            versions = {"board": f"{board.title} ({board.chip})", **_version("pyserial")}
-            yield OpenBoard(line, Timing(baud=board.serial.baud), f"{board.title} at {port}", versions, None)
+            yield _real(board, port, line)
         return
     emulator = emulator_of(board)
     with _firmware(model, board, folder) as firmware, emulator.open_line(firmware) as line:
-        title = f"{board.title} in {emulator.title}"
-        compiler = {firmware.compiler.name: firmware.compiler.version}
-        image = sha256(read_bytes(firmware.bin, "firmware image"))
-        timing = Timing(baud=board.serial.baud)
-        yield OpenBoard(line, timing, title, {**compiler, **_version(*emulator.tools)}, image)
+        yield _emulated(firmware, emulator, line)
 
 
 def emulator_of(board: Board) -> Emulator:
@@ -156,11 +153,21 @@ def _firmware(model: Model, board: Board, folder: Path | None) -> Iterator[Firmw
         yield build_firmware(model, board, Path(name) / "firmware")
 
 
-def _version(*tools: str) -> dict[str, str]:
-    """Return the versions of tools that tell one, each with the tool's name before it."""
-    found = {name: tool_status(find_tool(name)).version for name in tools}
-    return {
-        name: version if name in version else f"{name} {version}"
-        for name, version in found.items()
-        if version
-    }
+def _real(board: Board, port: str, line: SerialLine) -> OpenBoard:
+    pyserial = tool_status(find_tool("pyserial")).version
+    versions = {"board": f"{board.title} ({board.chip})", "pyserial": f"pyserial {pyserial}"}
+    timing, title = Timing(baud=board.serial.baud), f"{board.title} at {port}"
+    return OpenBoard(line, timing, title, versions, image_digest=None, has_clock=True)
+
+
+def _emulated(firmware: Firmware, emulator: Emulator, line: SerialLine) -> OpenBoard:
+    board = firmware.board
+    compiler = firmware.compiler
+    return OpenBoard(
+        line,
+        Timing(baud=board.serial.baud),
+        f"{board.title} in {emulator.title}",
+        {compiler.name: compiler.version, emulator.name: emulator.version()},
+        sha256(read_bytes(firmware.bin, "firmware image")),
+        has_clock=emulator.counts == "cycles",
+    )

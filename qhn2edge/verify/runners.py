@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.errors import ConfigError
 from qhn2edge.model import Model
-from qhn2edge.verify import run_board, run_c
+from qhn2edge.verify import run_board, run_c, run_verilog
 from qhn2edge.verify.results import LayerValues, RunResult
 
 IntMatrix = NDArray[np.integer]
@@ -39,7 +39,11 @@ class Runner:
 
 
 RUNNERS: dict[str, Runner] = {
-    runner.name: runner for runner in (Runner("c", run_c.missing, run_c.run, run_c.trace),)
+    runner.name: runner
+    for runner in (
+        Runner("c", run_c.missing, run_c.run, run_c.trace),
+        Runner("verilog", run_verilog.missing, run_verilog.run, None),
+    )
 }
 
 

@@ -79,7 +79,7 @@ def test_no_alarm(tmp_path: Path, n_input: int, n_logits: int) -> None:
     ("right", "wrong"),
     [
         ("n < (HEADER_BYTES + QHN_INPUT_BYTES)", "n <= (HEADER_BYTES + QHN_INPUT_BYTES)"),
-        ("n < (HEADER_BYTES + QHN_INPUT_BYTES)", "n < (HEADER_BYTES + (line.request[1] >> 16))"),
+        ("n < (HEADER_BYTES + QHN_INPUT_BYTES)", "n < (HEADER_BYTES + (request_frame[1] >> 16))"),
         ("left > CRC_BYTES", "left > 0u"),
     ],
 )
