@@ -12,10 +12,7 @@ process (Linux), beside what importing the engine's library alone takes.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from importlib import metadata
@@ -25,6 +22,7 @@ from typing import Any
 import numpy as np
 from machine import machine
 from numpy.typing import NDArray
+from processes import PEAK, output, seconds
 
 from qhn2edge.circuits import Brickwork, Engine, make_engine
 
@@ -36,13 +34,6 @@ PEER = "pennylane"
 CIRCUITS = (Brickwork(13, 4), Brickwork(17, 6))
 N_ROUNDS, N_CALLS, N_RESTARTS, N_COLD = 5, 10, 32, 5
 PACKAGES = ("jax", "jaxlib", "numba", "numpy", "pennylane", "pennylane-lightning", "scipy")
-# The high-water mark of this program alone; getrusage would remember the process that started it.
-PEAK = """
-from pathlib import Path
-def peak():
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-"""
 FRESH = """
 start = peak()
 import numpy as np
@@ -135,21 +126,6 @@ def memory(name: str) -> Row:
         "import_mib": round(after_import, 1),
         "peak_mib": round(peak, 1),
     }
-
-
-def seconds(program: str, variables: dict[str, str]) -> float:
-    start = time.perf_counter()
-    output(program, variables)
-    return time.perf_counter() - start
-
-
-def output(program: str, variables: dict[str, str] | None = None) -> str:
-    """Return what a fresh Python process prints."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **(variables or {})}
-    run = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
-    )
-    return run.stdout
 
 
 def markdown(report: Row) -> str:
