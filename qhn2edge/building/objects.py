@@ -15,7 +15,8 @@ from qhn2edge.errors import ToolError
 from qhn2edge.toolchain import CompilerFound, ToolResult, first_error, run_tool
 
 _TIMEOUT_S = 300.0
-_COMPLAINT = re.compile(r"undefined (reference|symbol)|overflowed|multiple definition|duplicate symbol")
+_UNDEFINED = re.compile(r"undefined (reference|symbol)")
+_COMPLAINT = re.compile(rf"{_UNDEFINED.pattern}|overflowed|multiple definition|duplicate symbol")
 _ENTRY = re.compile(r"\bENTRY\((\w+)\)")
 _ENGLISH = {"LC_ALL": "C"}  # so that the error line of a tool is recognised
 
@@ -90,6 +91,8 @@ def link(
         )
         if result.returncode == 0:
             return
+        if not _UNDEFINED.search(result.stderr):
+            break  # a further library cannot help
     raise ToolError(f"linking with {compiler.name} failed", got=_first_complaint(result))
 
 

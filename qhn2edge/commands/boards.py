@@ -18,13 +18,15 @@ from qhn2edge.toolchain import TOOLS, tool_status
 if TYPE_CHECKING:
     from rich.console import Console
 
-_HEADER = ("name", "chip", "core", "MHz", "flash", "RAM", "flasher", "emulators")
+_HEADER = ("name", "chip", "core", "MHz", "flash/RAM", "flasher", "emulated")
 
 
 def boards(console: Console) -> tuple[JsonObject, int]:
     """Show the table of boards; a tool that is not found here is marked."""
     facts = [board_facts(board) for board in all_boards()]
-    console.print(plain_table(_HEADER, [_row(board) for board in facts]))
+    table = plain_table(_HEADER, [_row(board) for board in facts])
+    table.padding = (0, 0, 0, 1)  # narrow enough for names to stay whole in 80 columns
+    console.print(table)
     console.print(
         "flash and RAM in KiB; flasher none: emulated only; *: not found here (see qhn2edge doctor)"
     )
@@ -75,8 +77,7 @@ def _row(facts: JsonObject) -> tuple[object, ...]:
         facts["chip"],
         facts["core"].removeprefix("cortex-"),
         f"{facts['clock_hz'] / 1e6:g}",
-        f"{facts['flash_bytes'] / 1024:g}",
-        f"{facts['ram_bytes'] / 1024:g}",
+        f"{facts['flash_bytes'] / 1024:g}/{facts['ram_bytes'] / 1024:g}",
         _marked(facts["flash"]) if facts["flash"] else "none",
         emulators or "none",
     )

@@ -230,7 +230,7 @@ def _options(board: Board, image: Path | None, loader: Path | None, watches: Map
     mcu = board.emulators.get("simavr", {}).get("mcu")
     if mcu is None:
         raise EmulatorError(f"the board {board.name} has no [emulators.simavr] with a chip")
-    options = ["-m", str(mcu), "-f", str(board.clock_hz)]
+    options = ["-m", str(mcu), "-f", str(board.clock_hz), "-p", str(os.getpid())]
     for name, address in watches.items():
         options += ["-w", f"{name}={address:#x}"]
     if loader is not None:

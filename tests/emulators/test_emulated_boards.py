@@ -91,7 +91,7 @@ def test_counts_repeat(board: str, build_once: BuildOnce) -> None:
 
 def test_no_counts_of_qemu() -> None:
     """QEMU does not count, and says which emulators of the board do."""
-    with pytest.raises(EmulatorError, match="microbit is not emulated by that: got qemu"):
+    with pytest.raises(EmulatorError, match="no emulator of microbit counts: got QEMU"):
         find_emulator(find_board("microbit"), "qemu", counting=True)
 
 

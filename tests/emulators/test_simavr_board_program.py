@@ -179,8 +179,9 @@ class TestEnd:
     def test_ends_with_its_parent(self, program: Path, echo: tuple[Path, dict[str, int]]) -> None:
         """Where the process that started it is killed, the emulator ends by itself."""
         code = (
-            "import subprocess, sys, time\n"
-            "process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+            "import os, subprocess, sys, time\n"
+            "command = [*sys.argv[1:-1], '-p', str(os.getpid()), sys.argv[-1]]\n"
+            "process = subprocess.Popen(command, stdout=subprocess.DEVNULL)\n"
             "print(process.pid, flush=True)\n"
             "time.sleep(600)\n"
         )

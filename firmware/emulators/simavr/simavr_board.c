@@ -10,6 +10,8 @@
  *   -s ADDRESS     where a reset starts (bytes); with -b the lowest address of the boot loader, else 0
  *   -w NAME=ADDR   count each call of the function at ADDR (bytes; repeatable, at most 32)
  *   -o             lose bytes that arrive while two are unread, as the chip does; else they wait
+ *   -p PID         the process that starts it: without it, one that is gone by the time this one reads its number
+ *                  goes unnoticed
  *   -t SECONDS     end after this time
  *
  * Images are Intel HEX: simavr's own ELF reader skips sections that it does not know.
@@ -72,6 +74,7 @@ typedef struct {
     const char *firmware;
     uint32_t frequency;
     long start; /* -1: not given */
+    pid_t parent;
     double limit_s;
 } options_t;
 
@@ -251,11 +254,13 @@ static void make_board(board_t *board, const options_t *options)
 static void read_options(int argc, char **argv, options_t *options, board_t *board)
 {
     int letter;
-    while ((letter = getopt(argc, argv, "m:f:b:s:w:ot:")) != -1) {
+    while ((letter = getopt(argc, argv, "m:f:b:s:w:op:t:")) != -1) {
         if (letter == 'm') {
             options->mcu = optarg;
         } else if (letter == 'f') {
             options->frequency = (uint32_t)strtoul(optarg, NULL, 0);
+        } else if (letter == 'p') {
+            options->parent = (pid_t)strtol(optarg, NULL, 10);
         } else if (letter == 'b') {
             options->loader = optarg;
         } else if (letter == 's') {
@@ -283,9 +288,8 @@ static double now_s(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void run(board_t *board, double end_s)
+static void run(board_t *board, pid_t parent, double end_s)
 {
-    pid_t parent = getppid();
     while (getppid() == parent && (end_s <= 0 || now_s() < end_s)) {
         run_slice(board);
         bool waits = board->is_held || board->n_idle_polls >= IDLE_POLLS || board->avr->state == cpu_Sleeping;
@@ -299,9 +303,10 @@ static void run(board_t *board, double end_s)
 int main(int argc, char **argv)
 {
     static board_t board;
-    options_t options = {NULL, NULL, NULL, 0, -1, 0};
+    options_t options = {.start = -1};
     avr_global_logger_set(on_message);
     read_options(argc, argv, &options, &board);
+    const pid_t parent = options.parent != 0 ? options.parent : getppid();
     make_board(&board, &options);
     const char *name = terminal_make(&board.terminal);
     if (name == NULL) {
@@ -309,6 +314,6 @@ int main(int argc, char **argv)
     }
     printf("pty %s\n", name);
     fflush(stdout);
-    run(&board, options.limit_s > 0 ? now_s() + options.limit_s : 0);
+    run(&board, parent, options.limit_s > 0 ? now_s() + options.limit_s : 0);
     return 0;
 }
