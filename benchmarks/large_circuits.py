@@ -4,9 +4,9 @@ Run from the checkout: ``python benchmarks/large_circuits.py`` (Linux). It write
 and .md.
 
 Every width is measured in a fresh process: seconds from a cost vector to the first gradient (the compiler
-included), the median and the least of later gradients, and the process' peak resident set with the cost vector in it. The
-results are checked against the gate-by-gate engine. ``qhn2edge train`` then runs on 24 bits as a user starts
-it, with nothing cached: 2^24 costs, one restart, 1,000 measurements.
+included), the median and the least of later gradients, and its peak resident set with the cost vector in it.
+The results are checked against the gate-by-gate engine. ``qhn2edge train`` then runs on 24 bits as a
+user starts it, with nothing cached: 2^24 costs, one restart, 1,000 measurements.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ for theta in thetas:
     start = time.perf_counter()
     engine.energies_and_gradients(theta)
     taken.append(time.perf_counter() - start)
-print(json.dumps([ready, statistics.median(taken), min(taken), before, peak(), energies[0], gradients[0].tolist()]))
+times = [ready, statistics.median(taken), min(taken)]
+print(json.dumps([*times, before, peak(), energies[0], gradients[0].tolist()]))
 """
 TRAIN = """
 import time
@@ -179,8 +180,8 @@ def markdown(report: Row) -> str:
         f"- Versions: {', '.join(f'{name} {version}' for name, version in report['versions'].items())}",
         f"- Target: 24 qubits, depth 4 within {TARGET_S} s and {TARGET_GB} GB.",
         "",
-        "| qubits, depth | precision | gradient, ms (least) | ready after, s | with the cost vector, MiB | peak, MiB "
-        "| gate by gate, ms | difference in E | in dE/dtheta |",
+        "| qubits, depth | precision | gradient, ms (least) | ready after, s | with the cost vector, MiB "
+        "| peak, MiB | gate by gate, ms | difference in E | in dE/dtheta |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(width_line(row) for row in report["width"]),
         "",

@@ -87,19 +87,21 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
 @cli.command(
     short_help="Write a model as source code.",
     epilog=examples(
-        "qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c"
+        "qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c",
+        "qhn2edge export my.model.json --target verilog --style pipelined --clock-mhz 100",
     ),
 )
 @options.model_argument
 @options.target
 @click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-TARGET]")
+@options.verilog_options
 @options.replace
 @options.json_output
 def export(model: str, target: str, out: str | None, **given: Any) -> None:  # noqa: ANN401
     """Write a model as source code or as another tool's model."""
     from qhn2edge import commands
 
-    _finish(commands.export(Path(model), target, _path(out), given["replace"], _console(given)), given)
+    _finish(commands.export(Path(model), target, _path(out), given, _console(given)), given)
 
 
 @cli.command(
@@ -107,6 +109,7 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
     epilog=examples(
         "qhn2edge verify runs/digits-3-7-4x4/digits-3-7-4x4.model.json --out certificate.json",
         "qhn2edge verify my.model.json --artifacts digits-c --data digits:3,7 --size 4x4",
+        "qhn2edge verify my.model.json --board cortex-m0",
     ),
 )
 @options.model_argument
@@ -119,6 +122,8 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
     metavar="DIR",
     help="Check this exported folder instead of a fresh export.",
 )
+@click.option("--board", metavar="NAME", help="Check this board too (see qhn2edge boards, or a .toml file).")
+@click.option("--port", metavar="PORT", help="Port of the flashed board.  [default: build and emulate]")
 @click.option(
     "--vectors", type=int, default=10_000, show_default=True, help="Random vectors where 2^n are too many."
 )
@@ -167,15 +172,136 @@ def predict(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
 
 
 @cli.command(
-    short_help="Tell what a model is.", epilog=examples("qhn2edge info examples/models/digits-3-7.model.json")
+    "run",
+    short_help="Label samples on a board.",
+    epilog=examples(
+        "qhn2edge run my.model.json samples.csv --board cortex-m0",
+        "qhn2edge run my.model.json samples.csv --board arduino-uno --port /dev/ttyACM0 --out labels.csv",
+    ),
 )
 @options.model_argument
+@click.argument("samples", type=click.Path(dir_okay=False))
+@options.board
+@click.option("--port", metavar="PORT", help="Port of the flashed board.  [default: build and emulate]")
+@click.option("--out", type=click.Path(), metavar="FILE", help="Write the labels as CSV to this file.")
+@options.label
+@click.option("--by-position", is_flag=True, help="Take columns by position, whatever the header says.")
+@options.replace
 @options.json_output
-def info(model: str, **given: Any) -> None:  # noqa: ANN401
-    """Tell what a model is: layers, bits, qubits, exact accumulator ranges, bytes."""
+def run_on_board(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
+    """Label the samples of a CSV or NPZ file of raw features on a board, and tell how fast it is.
+
+    Without --port, firmware is built and run in an emulator of the board. The accuracy is told where the file
+    has labels: --label, or a column called label, class, target or y.
+    """
     from qhn2edge import commands
 
-    _finish(commands.info(Path(model), _console(given)), given)
+    _finish(commands.run(Path(model), Path(samples), given, _console(given)), given)
+
+
+@cli.command(
+    short_help="Tell what a model is.",
+    epilog=examples(
+        "qhn2edge info examples/models/digits-3-7.model.json",
+        "qhn2edge info runs/digits-3-7-4x4/digits-3-7-4x4.model.json --circuit",
+    ),
+)
+@options.model_argument
+@click.option("--circuit", "draw", is_flag=True, help="Draw the trained circuit of the model's run too.")
+@options.json_output
+def info(model: str, draw: bool, **given: Any) -> None:  # noqa: ANN401
+    """Tell what a model is: layers, bits, qubits, exact accumulator ranges, bytes.
+
+    With --circuit, the circuit that it was measured from (see qhn2edge circuit, which also exports it); the
+    model lies in its run folder for that.
+    """
+    from qhn2edge import commands
+
+    facts, code = commands.info(Path(model), _console(given))
+    if draw:
+        facts["circuit"], _ = commands.circuit(Path(model).parent, None, _console(given))
+    _finish((facts, code), given)
+
+
+@cli.command(short_help="List the boards.", epilog=examples("qhn2edge boards", title="Example"))
+@options.json_output
+def boards(**given: Any) -> None:  # noqa: ANN401
+    """List the boards, real and emulated, and whether the tools that they need are found here."""
+    from qhn2edge import commands
+
+    _finish(commands.boards(_console(given)), given)
+
+
+@cli.command(
+    short_help="Build firmware for a board.",
+    epilog=examples(
+        "qhn2edge build my.model.json --board cortex-m0",
+        "qhn2edge build my.model.json --board cortex-m4 --optimize size --disassembly --out my-firmware",
+        "qhn2edge build my.model.json --board my-board.toml --compiler zig",
+    ),
+)
+@options.model_argument
+@options.firmware_options
+@click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-BOARD]")
+@click.option("--disassembly", is_flag=True, help="Write the disassembly too.")
+@options.replace
+@options.json_output
+def build(model: str, **given: Any) -> None:  # noqa: ANN401
+    """Build firmware that runs a model on a board and answers over its serial line: ELF, HEX, BIN, UF2.
+
+    A model that does not fit the board's flash or RAM, its stack included, is refused with the numbers.
+    """
+    from qhn2edge import commands
+
+    _finish(commands.build(Path(model), given, _console(given)), given)
+
+
+@cli.command(
+    short_help="Count what an inference costs.",
+    epilog=examples(
+        "qhn2edge bench my.model.json --board cortex-m0",
+        "qhn2edge bench my.model.json --board cortex-m4 --optimize size --json",
+    ),
+)
+@options.model_argument
+@options.firmware_options
+@click.option("--emulator", metavar="NAME", help="The board's emulator.  [default: its first that counts]")
+@click.option("--vectors", type=int, default=20, show_default=True, help="Inputs to count.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs.")
+@options.json_output
+def bench(model: str, **given: Any) -> None:  # noqa: ANN401
+    """Count the instructions or cycles of one inference on an emulated board, layer by layer, and its stack.
+
+    The counts are the same on every run and every machine; where the least and the most differ, the cost
+    depends on the input. A conditional instruction counts whether or not its condition holds.
+    """
+    from qhn2edge import commands
+
+    _finish(commands.bench(Path(model), given, _console(given)), given)
+
+
+@cli.command(
+    short_help="Write firmware into a board.",
+    epilog=examples(
+        "qhn2edge flash my.model.json --board arduino-uno --port /dev/ttyACM0",
+        "qhn2edge flash firmware-folder --board pico",
+        "qhn2edge flash my.model.json --board arduino-uno --port /dev/ttyACM0 --dry-run",
+    ),
+)
+@click.argument("source", type=click.Path(), metavar="[MODEL | FOLDER]", required=False)
+@options.board
+@options.port
+@options.flash_timeout
+@click.option("--dry-run", is_flag=True, help="Print the command that would write it; write nothing.")
+@options.json_output
+def flash(source: str | None, **given: Any) -> None:  # noqa: ANN401
+    """Write firmware into a board: build a model's first, or take a folder that qhn2edge build made.
+
+    Exit code 2 when the image did not arrive, whatever the tool says about itself.
+    """
+    from qhn2edge import commands
+
+    _finish(commands.flash(_path(source), given, _console(given)), given)
 
 
 @cli.command(short_help="Tell which packages and tools are found.", epilog=examples("qhn2edge doctor"))
@@ -255,6 +381,8 @@ def demo(**given: Any) -> None:  # noqa: ANN401
         "qhn2edge study                                           list the experiments",
         "qhn2edge study gaussian-activation --quick               seconds",
         "qhn2edge study mnist4-logistic --runs 200 --depths 1,2,4,6 --out studies/logistic",
+        "qhn2edge study generalization --workers 4",
+        "qhn2edge study mnist8-mps --scheduler tcp://cluster:8786",
     ),
 )
 @click.argument("name", required=False)
@@ -263,11 +391,19 @@ def demo(**given: Any) -> None:  # noqa: ANN401
 @options.quiet
 @options.json_output
 def study(name: str | None, **given: Any) -> None:  # noqa: ANN401
-    """Reproduce an experiment of arXiv:2301.08292: tables, figures, and a page of claims and findings.
+    """Reproduce an experiment: tables, figures, and a page of what its source claims and what was found.
 
-    The same command continues a study that was stopped; another --seed draws other data too. Needs
-    matplotlib: pip install 'qhn2edge[studies]'.
-    """
+    \b
+    Of arXiv:2301.08292, the quantum hypernetwork:
+      gaussian-activation  gaussian-width  mnist4-logistic  mnist4-encoding
+      locality  generalization  mnist8-mps  noise
+    Of methods to compare with, on the sizes that they allow:
+      amplitude-amplification  qubo  elbo
+
+    Without a name, the experiments are listed with the options that they take and the defaults. The same
+    command continues a study that was stopped or killed; another --seed draws other data too. Needs
+    pip install 'qhn2edge[studies]'.
+    """  # noqa: D301  (click does not wrap what follows a backspace)
     from qhn2edge import commands
 
     _finish(commands.study(name, given, _console(given)), given)

@@ -1,20 +1,23 @@
-"""Restarts on many processes or a Dask cluster: the same results as on one core, whoever dies on the way.
+"""Tasks on many processes or a Dask cluster: the same results as on one core, whoever dies on the way.
 
-A restart depends on its number and the run's settings only, so it can run anywhere, and again. Workers get
-the request and a number, and return the finished restart; the run keeps what is finished.
+A task depends on its number and on what travels with it only, so it can run anywhere, and again. The tasks of
+a run are its restarts: workers get the request and a number, and return the finished restart. Those of a
+study are its points (studies/runner.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qhn2edge.cost import CostFunction
 from qhn2edge.errors import TrainingError
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from qhn2edge.results import Restart
     from qhn2edge.settings import TrainingSettings
     from qhn2edge.space import SearchSpace
+
+T = TypeVar("T")
+Task = Callable[[int], T]
 
 # A pool that breaks is made again this often before the run gives up.
 MAX_BROKEN_POOLS = 5
@@ -59,8 +65,12 @@ def check_workers(workers: int) -> None:
 
 
 def run_restart(request: Request, number: int) -> Restart:
-    """Run one restart from its beginning to its end."""
-    recipe = _recipe(request)
+    """Run one restart of a request from its beginning to its end."""
+    return finish_restart(_recipe(request), number)
+
+
+def finish_restart(recipe: Recipe[Any], number: int) -> Restart:
+    """Run one restart of a recipe from its beginning to its end."""
     running = recipe.start(number)
     while not running.done:
         running = recipe.advance({number: running})[number]
@@ -68,7 +78,28 @@ def run_restart(request: Request, number: int) -> Restart:
 
 
 def on_processes(request: Request, numbers: Sequence[int], workers: int) -> Generator[Restart, None, None]:
-    """Yield restarts as they finish on ``workers`` processes; a pool whose process dies is made again.
+    """Yield restarts as they finish on ``workers`` processes (see :func:`results_on_processes`)."""
+    with closing(results_on_processes(partial(run_restart, request), numbers, workers)) as results:
+        for _, restart in results:
+            yield restart
+
+
+def on_cluster(request: Request, numbers: Sequence[int], address: str) -> Generator[Restart, None, None]:
+    """Yield restarts as they finish on a Dask cluster (see :func:`results_on_cluster`)."""
+    with closing(results_on_cluster(partial(run_restart, request), numbers, address)) as results:
+        for _, restart in results:
+            yield restart
+
+
+def results_on_processes(
+    task: Task[T], numbers: Sequence[int], workers: int
+) -> Generator[tuple[int, T], None, None]:
+    """Yield (number, result) as tasks finish on processes; a pool whose process dies is made again.
+
+    Args:
+        task: a function of a number that can be sent to a process.
+        numbers: the tasks.
+        workers: processes, 1 or more.
 
     Raises:
         TrainingError: processes keep dying.
@@ -76,9 +107,9 @@ def on_processes(request: Request, numbers: Sequence[int], workers: int) -> Gene
     left = set(numbers)
     for _ in range(MAX_BROKEN_POOLS):
         try:
-            for restart in _pool_results(request, sorted(left), workers):
-                left.discard(restart.number)
-                yield restart
+            for number, result in _pool_results(task, sorted(left), workers):
+                left.discard(number)
+                yield number, result
         except BrokenProcessPool:
             continue
         return
@@ -87,16 +118,18 @@ def on_processes(request: Request, numbers: Sequence[int], workers: int) -> Gene
     )
 
 
-def on_cluster(request: Request, numbers: Sequence[int], address: str) -> Generator[Restart, None, None]:
-    """Yield restarts as they finish on a Dask cluster; Dask runs those of a dead worker elsewhere.
+def results_on_cluster(
+    task: Task[T], numbers: Sequence[int], address: str
+) -> Generator[tuple[int, T], None, None]:
+    """Yield (number, result) as tasks finish on a Dask cluster; Dask runs those of a dead worker elsewhere.
 
     Args:
-        request: the run.
-        numbers: the restarts.
+        task: a function of a number that can be sent to a worker.
+        numbers: the tasks.
         address: the scheduler, such as ``tcp://host:8786``.
 
     Raises:
-        TrainingError: Dask is not installed, the scheduler does not answer, or the cluster lost a restart.
+        TrainingError: Dask is not installed, the scheduler does not answer, or the cluster lost a task.
     """
     try:
         import distributed
@@ -109,31 +142,35 @@ def on_cluster(request: Request, numbers: Sequence[int], address: str) -> Genera
             "the Dask scheduler does not answer", got=address, expected="an address such as tcp://host:8786"
         ) from error
     with client:
-        # The request travels with every task: one that was sent ahead could die with its worker.
-        futures = client.map(partial(run_restart, request), numbers, pure=False, retries=5)
+        # All that a task needs travels with it: what was sent ahead could die with its worker.
+        futures = client.map(task, numbers, pure=False, retries=5)
+        number_of = {future.key: number for future, number in zip(futures, numbers, strict=True)}
         try:
             for future in distributed.as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
-                yield future.result()
+                yield number_of[future.key], future.result()
         except distributed.KilledWorker as error:
-            raise TrainingError("the cluster lost a restart", next_step="resume the run") from error
+            raise TrainingError(
+                "the cluster lost a part of the work", next_step="repeat the command, or resume the run"
+            ) from error
 
 
-def _pool_results(request: Request, numbers: Sequence[int], workers: int) -> Iterator[Restart]:
+def _pool_results(task: Task[T], numbers: Sequence[int], workers: int) -> Iterator[tuple[int, T]]:
     # A forked process would inherit locks of JAX's threads, so processes start fresh.
     with _pool(workers) as pool:
-        for future in as_completed(_submit(pool, request, numbers)):
-            yield future.result()
+        futures = _submit(pool, task, numbers)
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
-def _submit(pool: ProcessPoolExecutor, request: Request, numbers: Sequence[int]) -> list[Future[Restart]]:
-    """Hand the restarts in; a process that dies meanwhile breaks the pool.
+def _submit(pool: ProcessPoolExecutor, task: Task[T], numbers: Sequence[int]) -> dict[Future[T], int]:
+    """Hand the tasks in; a process that dies meanwhile breaks the pool.
 
     Raises:
         BrokenProcessPool: a process died. While the pool notices, it closes the pipes under a submission that
             is starting the next process, which then sees the operating system's error instead.
     """
     try:
-        return [pool.submit(run_restart, request, number) for number in numbers]
+        return {pool.submit(task, number): number for number in numbers}
     except OSError as error:
         raise BrokenProcessPool("a process died while tasks were handed in") from error
 
@@ -141,7 +178,7 @@ def _submit(pool: ProcessPoolExecutor, request: Request, numbers: Sequence[int])
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool that ends with the block, however it is left."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         yield pool
     finally:
@@ -149,6 +186,18 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, killed without a word perhaps."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="qhn2edge-parent-watch").start()
 
 
 def _recipe(request: Request) -> Recipe[Any]:

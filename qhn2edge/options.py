@@ -260,23 +260,97 @@ run_out = click.option(
 )
 resume = click.option("--resume", type=click.Path(), metavar="RUN", help="Continue a stopped run.")
 replace = click.option("--replace", is_flag=True, help="Replace an existing output.")
-target = click.option("--target", metavar="NAME", default="c", show_default=True, help="What to export to.")
+target = click.option(
+    "--target",
+    metavar="NAME",
+    default="c",
+    show_default=True,
+    help="c, verilog, arduino, platformio, zephyr, esp-idf or cmsis-pack.",
+)
+
+# --- Verilog ------------------------------------------------------------------------------------------
+style = click.option(
+    "--style",
+    type=click.Choice(["auto", "combinational", "pipelined", "serial"]),
+    default="auto",
+    show_default=True,
+    help="verilog: pure logic, a result a clock, or folded over time with weights in memory.",
+)
+clock_mhz = click.option(
+    "--clock-mhz",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    metavar="F",
+    help="verilog: clock that a pipeline should reach on an iCE40 HX; about 2.7 times that of an UP.",
+)
+verilog_options = stack(style, clock_mhz)
+
+# --- boards -------------------------------------------------------------------------------------------
+board = click.option(
+    "--board", required=True, metavar="NAME", help="Board (see qhn2edge boards), or a board's own .toml file."
+)
+compiler = click.option(
+    "--compiler",
+    type=click.Choice(["auto", "gcc", "zig"]),
+    default="auto",
+    show_default=True,
+    help="The system's cross gcc, the zig that pip installs, or gcc where it is found.",
+)
+kernel = click.option(
+    "--kernel",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="Kernel of the layers; auto takes the fastest for the core and the shape.",
+)
+optimize = click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size"]),
+    default="speed",
+    show_default=True,
+    help="What the model's code is made for.",
+)
+firmware_options = stack(board, optimize, kernel, compiler)
+port = click.option(
+    "--port",
+    metavar="PORT",
+    help="Where the board is: /dev/ttyACM0, COM3; for debug probes their number, for UF2 the drive's folder.",
+)
+flash_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for the tool (or the drive) at most.",
+)
 
 # --- studies ------------------------------------------------------------------------------------------
 study_runs = click.option(
-    "--runs", type=int, metavar="N", help="Training runs a depth (200) or a data set of generalization (20)."
+    "--runs", type=int, metavar="N", help="Training runs a depth or a data set, splits, or searches."
 )
 study_depths = click.option(
-    "--depths", metavar="N[,N...]", help="Circuit depths (1,2,4,6; generalization 4); 1 is the product state."
+    "--depths", metavar="N[,N...]", help="Circuit depths, ascending; 1 is the product state."
 )
-study_sets = click.option(
-    "--sets", type=int, metavar="N", help="Independent data sets (generalization 100, locality 20)."
-)
-study_sizes = click.option(
-    "--sizes", metavar="N[,N...]", help="Training points of a data set (5,10,20,50,100,200)."
-)
+study_sets = click.option("--sets", type=int, metavar="N", help="Independent data sets.")
+study_sizes = click.option("--sizes", metavar="N[,N...]", help="Training points of a data set, ascending.")
 study_out = click.option(
     "--out", type=click.Path(), metavar="DIR", help="Folder to make or continue.  [default: studies/NAME]"
 )
 quick = click.option("--quick", is_flag=True, help="A small version that takes seconds.")
-study_options = stack(study_runs, study_depths, study_sets, study_sizes, seed, quick, study_out)
+study_workers = click.option(
+    "--workers", type=int, default=1, show_default=True, help="Processes that share the study's points."
+)
+study_scheduler = click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask cluster that computes the points: tcp://host:8786."
+)
+study_options = stack(
+    study_runs,
+    study_depths,
+    study_sets,
+    study_sizes,
+    seed,
+    quick,
+    study_out,
+    study_workers,
+    study_scheduler,
+)

@@ -79,7 +79,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     if path.exists() and (not replace or not path.is_dir()):
         raise StorageError(
-            f"{path} exists already", next_step="choose another name, or remove it if it is not needed"
+            f"{path} exists already", next_step="choose another name, or replace it (--replace)"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

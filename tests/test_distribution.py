@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 from qhn2edge.data import DataSet, load_data
-from qhn2edge.distribution import Request, on_processes, run_restart
+from qhn2edge.distribution import Request, on_processes, results_on_processes, run_restart
 from qhn2edge.errors import TrainingError
 from qhn2edge.results import TrainingResult
 from qhn2edge.runs import FileCheckpoint
@@ -103,6 +105,31 @@ def test_pool_breaks_during_submission(
     restarts = sorted(on_processes(Request(space, data, SETTINGS, None), range(4), 2), key=lambda r: r.number)
     assert len(calls) > 4
     assert [r.theta.tobytes() for r in restarts] == [r.theta.tobytes() for r in alone.restarts]
+
+
+def test_workers_end_with_a_killed_parent() -> None:
+    """Workers of a process that is killed outright end at once, whatever they are at."""
+    imports = "import time; from qhn2edge.distribution import results_on_processes"
+    code = f"{imports}; list(results_on_processes(time.sleep, [60, 61], 2))"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline, workers = time.monotonic() + 60, list[int]()
+    try:
+        while len(workers) < 2 and time.monotonic() < deadline:
+            workers = [pid for pid in children(parent.pid) if "spawn_main" in command_line(pid)]
+            time.sleep(0.02)
+        time.sleep(1)  # until they are at work
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(workers) == 2
+    while any("spawn_main" in command_line(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any("spawn_main" in command_line(pid) for pid in workers)
+
+
+def test_results_on_processes() -> None:
+    """Every number comes back once, with the task's result."""
+    assert dict(results_on_processes(abs, [-3, 2, -1], 2)) == {-3: 3, 2: 2, -1: 1}
 
 
 def children(parent: int) -> Iterator[int]:

@@ -27,6 +27,11 @@ ROOMS = (
     ("objectives", "settings", "results", "recipes", "distribution", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
+    ("boards",),
+    ("building",),
+    ("link",),
+    ("emulators",),
+    ("flashing",),
     ("verify",),
     ("report",),
     ("studies",),
@@ -45,6 +50,11 @@ HEAVY = (
     "hls4ml",
     "onnx",
     "larq",
+    "capstone",
+    "elftools",
+    "intelhex",
+    "serial",
+    "unicorn",
 )
 
 

@@ -210,7 +210,7 @@ class TestNewFolder:
             with pytest.raises(StorageError) as raised, new_folder(tmp_path / name, replace=replace):
                 pytest.fail("the block must not run")
             assert str(raised.value) == (
-                f"{tmp_path / name} exists already. Choose another name, or remove it if it is not needed."
+                f"{tmp_path / name} exists already. Choose another name, or replace it (--replace)."
             )
         assert tree(tmp_path) == before
 

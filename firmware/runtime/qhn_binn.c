@@ -1,15 +1,33 @@
-/* qhn_binn: kernels of an integer binary neural network; contracts and the packed order are in the header. */
+/* qhn_binn: rows, heads and packing of an integer binary neural network; contracts are in the header. */
 #include "qhn_binn.h"
 
 /* Number of 1 bits of a uint32_t. Define QHN_POPCOUNT32(word) to use an instruction of the core; the builtin is
  * taken only where it is known to be one, because elsewhere it calls a library function that is slower than
- * the portable form below. */
+ * the portable forms below. Optimised for size, the set bits are counted one by one. */
 #ifndef QHN_POPCOUNT32
 #if defined(__GNUC__) && (defined(__POPCNT__) || defined(__aarch64__) || defined(__riscv_zbb))
 #define QHN_POPCOUNT32(word) ((uint32_t)__builtin_popcount(word))
-#else
+#elif !defined(__OPTIMIZE_SIZE__)
 #define QHN_POPCOUNT32(word) popcount32(word)
 
+#if defined(__AVR__)
+/* The same as below, byte by byte. */
+static uint8_t popcount8(uint8_t v)
+{
+    v = (uint8_t)(v - ((v >> 1) & 0x55u));
+    v = (uint8_t)((v & 0x33u) + ((v >> 2) & 0x33u));
+    return (uint8_t)(((unsigned)v + ((unsigned)v >> 4)) & 0x0fu);
+}
+
+static uint8_t popcount32(uint32_t v)
+{
+    uint8_t count = popcount8((uint8_t)v);
+
+    count = (uint8_t)(count + popcount8((uint8_t)(v >> 8)));
+    count = (uint8_t)(count + popcount8((uint8_t)(v >> 16)));
+    return (uint8_t)(count + popcount8((uint8_t)(v >> 24)));
+}
+#else
 /* Adds neighbouring fields of 1, 2 and 4 bits; the product then adds the four bytes into the highest. */
 static uint32_t popcount32(uint32_t v)
 {
@@ -20,53 +38,7 @@ static uint32_t popcount32(uint32_t v)
 }
 #endif
 #endif
-
-/* Returns the int32 that is congruent to u modulo 2^32, without an implementation-defined conversion. */
-static int32_t to_int32(uint32_t u)
-{
-    if (u <= (uint32_t)INT32_MAX) {
-        return (int32_t)u;
-    }
-    return (int32_t)(u - UINT32_C(0x80000000)) + INT32_MIN;
-}
-
-/* Returns sum_j v_j x_j for two packed rows of n values -1/+1: n minus twice the number of differing bits.
- * The padding bits are 0 in both rows, so they never differ and need no mask. */
-static int32_t dot_pm1(const QHN_FLASH uint32_t *v, const uint32_t *x, uint16_t n)
-{
-    const uint16_t n_words = (uint16_t)QHN_WORDS(n);
-    uint32_t differing = 0u;
-
-    for (uint16_t k = 0u; k < n_words; k++) {
-        differing += QHN_POPCOUNT32(v[k] ^ x[k]);
-    }
-    return (int32_t)n - 2 * (int32_t)differing;
-}
-
-/* Returns sum_j x_j of a packed row of n values -1/+1. */
-static int32_t sum_pm1(const uint32_t *x, uint16_t n)
-{
-    const uint16_t n_words = (uint16_t)QHN_WORDS(n);
-    uint32_t ones = 0u;
-
-    for (uint16_t k = 0u; k < n_words; k++) {
-        ones += QHN_POPCOUNT32(x[k]);
-    }
-    return 2 * (int32_t)ones - (int32_t)n;
-}
-
-/* Returns a_i = lo S + (hi - lo) S1 + bias_i from S = sum_j x_j and S1 = the sum of x_j where the weight is hi.
- *
- * S, S1 and the two products can each leave int32 although a_i cannot (levels 0 and 1 put no bound on S, for
- * example). All of them are therefore computed modulo 2^32, where unsigned arithmetic is defined to wrap
- * and sums and products keep their congruence; a_i is within int32, so its residue determines it. */
-static int32_t accumulator(const QHN_FLASH qhn_dense *layer, uint16_t i, uint32_t sum_all, uint32_t sum_hi)
-{
-    const uint32_t lo = (uint32_t)(int32_t)layer->lo;
-    const uint32_t step = (uint32_t)(layer->hi - layer->lo);
-
-    return to_int32(lo * sum_all + step * sum_hi + (uint32_t)layer->bias[i]);
-}
+#endif
 
 qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words)
 {
@@ -85,151 +57,217 @@ qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words)
     return QHN_OK;
 }
 
-void qhn_dense_xnor(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a)
-{
-    const QHN_FLASH uint32_t *row = layer->weights;
-
-    for (uint16_t i = 0u; i < layer->n_out; i++) {
-        a[i] = dot_pm1(row, x, layer->n_in) + layer->bias[i];
-        row += QHN_WORDS(layer->n_in);
+#ifdef QHN_POPCOUNT32
+#define ADD_ONES(count, word) ((count) += QHN_POPCOUNT32(word))
+#else
+/* Clears the lowest set bit of the word until none is left. */
+#define ADD_ONES(count, word) \
+    while ((word) != 0u) { \
+        (word) &= (word) - 1u; \
+        (count)++; \
     }
+#endif
+
+/* The padding bits are 0 in both rows, so they never differ and need no mask. */
+uint32_t qhn_differing(const QHN_FLASH uint32_t *row, const uint32_t *x, uint16_t n_words)
+{
+    const uint32_t *const end = x + n_words;
+    qhn_count differing = 0u;
+
+    do {
+        uint32_t word = *row ^ *x;
+
+        row++;
+        x++;
+        ADD_ONES(differing, word);
+    } while (x != end);
+    return differing;
 }
 
-/* With v_j = -1/+1 for the weight bits, sum_{w_j = hi} x_j = sum_j (v_j + 1) x_j / 2 = (v.x + S) / 2, which is
- * exact because v.x and S have the parity of n. Both products stay below 255 * 65535 and their sum, the
- * layer's dot product, below 128 * 65535; the bias comes last, so that no partial sum leaves int32. */
-void qhn_dense_bits(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a)
+int32_t qhn_sum_pm1(const uint32_t *x, uint16_t n)
 {
-    const int32_t lo = layer->lo;
-    const int32_t step = (int32_t)layer->hi - (int32_t)layer->lo;
-    const int32_t sum_all = sum_pm1(x, layer->n_in);
-    const QHN_FLASH uint32_t *row = layer->weights;
+    const uint32_t *const end = x + QHN_WORDS(n);
+    qhn_count ones = 0u;
 
-    for (uint16_t i = 0u; i < layer->n_out; i++) {
-        const int32_t sum_hi = (dot_pm1(row, x, layer->n_in) + sum_all) / 2;
+    do {
+        uint32_t word = *x;
 
-        a[i] = (lo * sum_all + step * sum_hi) + layer->bias[i];
-        row += QHN_WORDS(layer->n_in);
-    }
+        x++;
+        ADD_ONES(ones, word);
+    } while (x != end);
+    return 2 * (int32_t)ones - (int32_t)n;
 }
 
-/* The three kernels below differ in the type of x only. A weight bit becomes a mask of all ones or zeros; the
- * row pointer moves on at each new word and so reaches the next row by itself. */
+/* The functions below differ in the type of x only. */
 
-void qhn_dense_u8(const QHN_FLASH qhn_dense *layer, const uint8_t *x, int32_t *a)
+uint32_t qhn_sum_hi_u8(const QHN_FLASH uint32_t *row, const uint8_t *x, uint16_t n)
 {
-    const QHN_FLASH uint32_t *row = layer->weights;
-    uint32_t sum_all = 0u;
+    const uint8_t *const end = x + n;
+    uint32_t sum = 0u;
 
-    for (uint16_t j = 0u; j < layer->n_in; j++) {
-        sum_all += x[j];
-    }
-    for (uint16_t i = 0u; i < layer->n_out; i++) {
-        uint32_t word = 0u;
-        uint32_t sum_hi = 0u;
+    while (x != end) {
+        const uint8_t *const stop = ((end - x) < 32) ? end : x + 32;
+        uint32_t word = *row;
 
-        for (uint16_t j = 0u; j < layer->n_in; j++) {
-            word = (j % 32u == 0u) ? *row++ : word >> 1;
-            sum_hi += (uint32_t)x[j] & (0u - (word & 1u));
+        row++;
+        while (x != stop) {
+            if ((word & 1u) != 0u) {
+                sum += *x;
+            }
+            word >>= 1;
+            x++;
         }
-        a[i] = accumulator(layer, i, sum_all, sum_hi);
     }
+    return sum;
 }
 
-void qhn_dense_i8(const QHN_FLASH qhn_dense *layer, const int8_t *x, int32_t *a)
+uint32_t qhn_sum_hi_i8(const QHN_FLASH uint32_t *row, const int8_t *x, uint16_t n)
 {
-    const QHN_FLASH uint32_t *row = layer->weights;
-    uint32_t sum_all = 0u;
+    const int8_t *const end = x + n;
+    uint32_t sum = 0u;
 
-    for (uint16_t j = 0u; j < layer->n_in; j++) {
+    while (x != end) {
+        const int8_t *const stop = ((end - x) < 32) ? end : x + 32;
+        uint32_t word = *row;
+
+        row++;
+        while (x != stop) {
+            if ((word & 1u) != 0u) {
+                const int32_t value = *x;
+
+                sum += (uint32_t)value;
+            }
+            word >>= 1;
+            x++;
+        }
+    }
+    return sum;
+}
+
+uint32_t qhn_sum_hi_i32(const QHN_FLASH uint32_t *row, const int32_t *x, uint16_t n)
+{
+    const int32_t *const end = x + n;
+    uint32_t sum = 0u;
+
+    while (x != end) {
+        const int32_t *const stop = ((end - x) < 32) ? end : x + 32;
+        uint32_t word = *row;
+
+        row++;
+        while (x != stop) {
+            if ((word & 1u) != 0u) {
+                sum += (uint32_t)*x;
+            }
+            word >>= 1;
+            x++;
+        }
+    }
+    return sum;
+}
+
+uint32_t qhn_sum_u8(const uint8_t *x, uint16_t n)
+{
+    uint32_t sum = 0u;
+
+    for (uint16_t j = 0u; j < n; j++) {
+        sum += x[j];
+    }
+    return sum;
+}
+
+uint32_t qhn_sum_i8(const int8_t *x, uint16_t n)
+{
+    uint32_t sum = 0u;
+
+    for (uint16_t j = 0u; j < n; j++) {
         const int32_t value = x[j];
 
-        sum_all += (uint32_t)value;
+        sum += (uint32_t)value;
     }
-    for (uint16_t i = 0u; i < layer->n_out; i++) {
-        uint32_t word = 0u;
-        uint32_t sum_hi = 0u;
-
-        for (uint16_t j = 0u; j < layer->n_in; j++) {
-            const int32_t value = x[j];
-
-            word = (j % 32u == 0u) ? *row++ : word >> 1;
-            sum_hi += (uint32_t)value & (0u - (word & 1u));
-        }
-        a[i] = accumulator(layer, i, sum_all, sum_hi);
-    }
+    return sum;
 }
 
-void qhn_dense_i32(const QHN_FLASH qhn_dense *layer, const int32_t *x, int32_t *a)
+uint32_t qhn_sum_i32(const int32_t *x, uint16_t n)
 {
-    const QHN_FLASH uint32_t *row = layer->weights;
-    uint32_t sum_all = 0u;
+    uint32_t sum = 0u;
 
-    for (uint16_t j = 0u; j < layer->n_in; j++) {
-        sum_all += (uint32_t)x[j];
+    for (uint16_t j = 0u; j < n; j++) {
+        sum += (uint32_t)x[j];
     }
-    for (uint16_t i = 0u; i < layer->n_out; i++) {
-        uint32_t word = 0u;
-        uint32_t sum_hi = 0u;
-
-        for (uint16_t j = 0u; j < layer->n_in; j++) {
-            word = (j % 32u == 0u) ? *row++ : word >> 1;
-            sum_hi += (uint32_t)x[j] & (0u - (word & 1u));
-        }
-        a[i] = accumulator(layer, i, sum_all, sum_hi);
-    }
+    return sum;
 }
 
-void qhn_sign(const int32_t *a, uint16_t n, uint32_t *words)
+void qhn_column_sums(const QHN_FLASH uint8_t *t, const uint8_t *x, uint16_t n, uint8_t offset, uint16_t *sums)
 {
-    uint32_t word = 0u;
+    uint16_t s0 = 0u;
+    uint16_t s1 = 0u;
+    uint16_t s2 = 0u;
+    uint16_t s3 = 0u;
+    uint16_t s4 = 0u;
+    uint16_t s5 = 0u;
+    uint16_t s6 = 0u;
+    uint16_t s7 = 0u;
 
-    for (uint16_t i = 0u; i < n; i++) {
-        word |= (a[i] >= 0 ? UINT32_C(1) : UINT32_C(0)) << (i % 32u);
-        if (i % 32u == 31u || i == n - 1u) {
-            *words++ = word;
-            word = 0u;
+    for (uint16_t n_left = n; n_left != 0u; n_left--) {
+        const uint8_t weights = *t;
+        uint16_t value = (uint8_t)(*x ^ offset);
+
+        t++;
+        x++;
+        QHN_READY(value);
+        if ((weights & 0x01u) != 0u) {
+            s0 = (uint16_t)(s0 + value);
+        }
+        if ((weights & 0x02u) != 0u) {
+            s1 = (uint16_t)(s1 + value);
+        }
+        if ((weights & 0x04u) != 0u) {
+            s2 = (uint16_t)(s2 + value);
+        }
+        if ((weights & 0x08u) != 0u) {
+            s3 = (uint16_t)(s3 + value);
+        }
+        if ((weights & 0x10u) != 0u) {
+            s4 = (uint16_t)(s4 + value);
+        }
+        if ((weights & 0x20u) != 0u) {
+            s5 = (uint16_t)(s5 + value);
+        }
+        if ((weights & 0x40u) != 0u) {
+            s6 = (uint16_t)(s6 + value);
+        }
+        if ((weights & 0x80u) != 0u) {
+            s7 = (uint16_t)(s7 + value);
         }
     }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+    sums[4] = s4;
+    sums[5] = s5;
+    sums[6] = s6;
+    sums[7] = s7;
 }
 
-void qhn_relu(const int32_t *a, uint16_t n, uint8_t shift, int32_t limit, int32_t *y)
-{
-    for (uint16_t i = 0u; i < n; i++) {
-        /* Only a non-negative value is shifted: shifting a negative one right is implementation-defined. */
-        const int32_t shifted = (a[i] > 0 ? a[i] : 0) >> shift;
-
-        y[i] = (shifted < limit) ? shifted : limit;
-    }
-}
-
-void qhn_table(const int32_t *a, uint16_t n, int32_t low, const QHN_FLASH int32_t *values,
-               uint32_t n_values, int32_t *y)
-{
-    for (uint16_t i = 0u; i < n; i++) {
-        uint32_t index = 0u;
-
-        if (a[i] > low) {
-            /* a - low can leave int32; as it is positive here, the unsigned difference is exact. */
-            index = (uint32_t)a[i] - (uint32_t)low;
-            if (index >= n_values) {
-                index = n_values - 1u;
-            }
-        }
-        y[i] = values[index];
-    }
-}
-
+/* Counts down, which takes an instruction less than a comparison with n. */
 uint16_t qhn_argmax(const int32_t *logits, uint16_t n)
 {
-    uint16_t best = 0u;
+    int32_t largest = logits[0];
+    unsigned int n_left = n;
+    unsigned int best = n;
 
-    for (uint16_t i = 1u; i < n; i++) {
-        if (logits[i] > logits[best]) {
-            best = i;
+    do {
+        const int32_t logit = *logits;
+
+        logits++;
+        if (logit > largest) {
+            largest = logit;
+            best = n_left;
         }
-    }
-    return best;
+        n_left--;
+    } while (n_left != 0u);
+    return (uint16_t)(n - best);
 }
 
 uint16_t qhn_threshold(int32_t logit)

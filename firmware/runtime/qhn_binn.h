@@ -1,4 +1,4 @@
-/* qhn_binn: kernels of an integer binary neural network. C99, no heap, no recursion, no floating point.
+/* qhn_binn: the parts of an integer binary neural network. C99, no heap, no recursion, no floating point.
  *
  * A dense layer computes, for unit i,
  *
@@ -8,10 +8,9 @@
  * significant bit) of word j / 32. Every row starts at a new word and the unused high bits of its last word
  * are 0. A value bit 0 stands for -1, 1 for +1.
  *
- * Contract of every kernel: pointers are not null and point to as many elements as stated; input and output
- * do not overlap unless stated; every a_i, and |bias_i| + sum_j |w_ij| max|x_j|, is within int32 (the exporter
- * refuses a model for which that is not so). Generated code keeps to the contract; call it, not the kernels,
- * with data that has not been checked.
+ * Contract of every function: pointers are not null and point to as many elements as stated; input and output
+ * do not overlap unless stated. Generated code keeps to the contract; call it, not these functions, with data
+ * that has not been checked.
  */
 #ifndef QHN_BINN_H
 #define QHN_BINN_H
@@ -48,6 +47,14 @@ extern "C" {
 #define QHN_INLINE static inline
 #endif
 
+/* Tells the compiler to have a value ready here: it otherwise mixes independent additions until their operands no
+ * longer fit into the registers. Costs no instruction. (On AVR, clang takes no value of four bytes here.) */
+#if defined(__GNUC__) && !(defined(__AVR__) && defined(__clang__))
+#define QHN_READY(value) __asm__ volatile("" : "+r"(value))
+#else
+#define QHN_READY(value) ((void)0)
+#endif
+
 /* Number of 32-bit words of a packed row of n elements, n >= 1. */
 #define QHN_WORDS(n) (((n) - 1u) / 32u + 1u)
 
@@ -58,44 +65,61 @@ typedef enum {
     QHN_BAD_INPUT = 2     /* a value is outside its range; the output is not to be used */
 } qhn_result;
 
-/* One dense layer; a constant table. */
-typedef struct {
-    const QHN_FLASH uint32_t *weights; /* [n_out][QHN_WORDS(n_in)], packed, row after row */
-    const QHN_FLASH int32_t *bias;     /* [n_out] */
-    uint16_t n_in;           /* 1 to 65535 */
-    uint16_t n_out;          /* 1 to 65535 */
-    int16_t lo;              /* level of a weight bit 0, -128 to 126 */
-    int16_t hi;              /* level of a weight bit 1, lo + 1 to 127 */
-} qhn_dense;
-
 /* Packs n bytes of {0, 1} into words[QHN_WORDS(n)]; n is 1 to 65535.
  * Returns QHN_BAD_INPUT when a byte is neither 0 nor 1. */
 qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words);
 
-/* ---- Dense layers: inputs x in, accumulators a[n_out] out ---- */
+/* ---- One row of weights against the inputs ---- */
 
-/* lo = -1, hi = +1, and x packed -1/+1 values, x[QHN_WORDS(n_in)]: XNOR and popcount. */
-void qhn_dense_xnor(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a);
+/* Number of differing bits of two packed rows of n_words words, 0 to 65535; n_words is 1 to 2048. */
+uint32_t qhn_differing(const QHN_FLASH uint32_t *row, const uint32_t *x, uint16_t n_words);
 
-/* Any levels, and x packed -1/+1 values, x[QHN_WORDS(n_in)]: one popcount a word. */
-void qhn_dense_bits(const QHN_FLASH qhn_dense *layer, const uint32_t *x, int32_t *a);
+/* sum_j x_j of a packed row of n values -1/+1; n is 1 to 65535. */
+int32_t qhn_sum_pm1(const uint32_t *x, uint16_t n);
 
-/* Any levels, and x[n_in] integers: additions where the weight bit is 1. */
-void qhn_dense_u8(const QHN_FLASH qhn_dense *layer, const uint8_t *x, int32_t *a);
-void qhn_dense_i8(const QHN_FLASH qhn_dense *layer, const int8_t *x, int32_t *a);
-void qhn_dense_i32(const QHN_FLASH qhn_dense *layer, const int32_t *x, int32_t *a);
+/* Sum modulo 2^32 of the x_j of n inputs whose weight bit is 1. Single sums may leave int32 although the accumulator
+ * made of them does not, and unsigned arithmetic is defined to wrap. */
+uint32_t qhn_sum_hi_u8(const QHN_FLASH uint32_t *row, const uint8_t *x, uint16_t n);
+uint32_t qhn_sum_hi_i8(const QHN_FLASH uint32_t *row, const int8_t *x, uint16_t n);
+uint32_t qhn_sum_hi_i32(const QHN_FLASH uint32_t *row, const int32_t *x, uint16_t n);
 
-/* ---- Activations: accumulators a[n] in; n is 1 to 65535 ---- */
+/* Sum modulo 2^32 of all x_j of n inputs. */
+uint32_t qhn_sum_u8(const uint8_t *x, uint16_t n);
+uint32_t qhn_sum_i8(const int8_t *x, uint16_t n);
+uint32_t qhn_sum_i32(const int32_t *x, uint16_t n);
 
-/* words[QHN_WORDS(n)]: bit i is 1 (+1) where a_i >= 0, else 0 (-1). */
-void qhn_sign(const int32_t *a, uint16_t n, uint32_t *words);
+/* Sets sums[8] to the sums of the inputs x'_j whose weight is hi, for eight units: bit u of byte t[j] is unit u's weight of input j;
+ * x' is x or, to make int8_t inputs unsigned, x + 128 (offset 0x80). The sums fit in 16 bits: n is 1 to 257. */
+void qhn_column_sums(const QHN_FLASH uint8_t *t, const uint8_t *x, uint16_t n, uint8_t offset, uint16_t *sums);
 
-/* y_i = min(max(a_i, 0) >> shift, limit); shift is 0 to 31, limit is 1 to INT32_MAX. y may be a. */
-void qhn_relu(const int32_t *a, uint16_t n, uint8_t shift, int32_t limit, int32_t *y);
+/* The int32 that is congruent to u modulo 2^32, without an implementation-defined conversion. */
+QHN_INLINE int32_t qhn_to_int32(uint32_t u)
+{
+    if (u <= (uint32_t)INT32_MAX) {
+        return (int32_t)u;
+    }
+    return (int32_t)(u - UINT32_C(0x80000000)) + INT32_MIN;
+}
 
-/* y_i = values[clip(a_i - low, 0, n_values - 1)]; n_values is 1 to 65536. y may be a. */
-void qhn_table(const int32_t *a, uint16_t n, int32_t low, const QHN_FLASH int32_t *values,
-               uint32_t n_values, int32_t *y);
+/* ---- Activations ---- */
+
+/* min(max(a, 0) >> shift, limit); shift is 0 to 31, limit is 1 to INT32_MAX.
+ * Only a non-negative value is shifted: shifting a negative one right is implementation-defined. */
+QHN_INLINE int32_t qhn_relu(int32_t a, uint8_t shift, int32_t limit)
+{
+    const int32_t shifted = (a > 0 ? a : 0) >> shift;
+
+    return (shifted < limit) ? shifted : limit;
+}
+
+/* The index clip(a - low, 0, n_values - 1) of a table; n_values is 1 to 65536. a - low can leave int32; as it is
+ * positive where it is formed, the unsigned difference is exact. */
+QHN_INLINE uint32_t qhn_table_index(int32_t a, int32_t low, uint32_t n_values)
+{
+    const uint32_t index = (a > low) ? (uint32_t)a - (uint32_t)low : UINT32_C(0);
+
+    return (index < n_values) ? index : n_values - 1u;
+}
 
 /* ---- Heads ---- */
 

@@ -29,7 +29,7 @@ void qhn_uart_write(uint8_t byte)
 
 uint32_t qhn_ticks(void)
 {
-    uint32_t cycles;
+    uint32_t cycles = 0u;
 
     __asm__ volatile("csrr %0, mcycle" : "=r"(cycles));
     return cycles;

@@ -6,11 +6,14 @@ A backend is one emitter module, one line in :data:`BACKENDS`, and one folder of
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from qhn2edge.backends.c_options import PORTABLE, COptions
+from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.errors import ExportError
 from qhn2edge.storage import new_folder
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.json"
 """Every exported folder holds the model it was made from under this name."""
+
+Options: TypeAlias = COptions | VerilogOptions
+"""What can be chosen about an export, one class for each family of targets."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +35,53 @@ class Backend:
         name: the word that selects it ("c").
         title: what it yields, for people.
         needs: extras of qhn2edge that exporting needs beyond the base installation ("onnx"); usually none.
-        emit: writes the files of a model into an empty folder and returns their names.
+        emit: writes the files of a model into an empty folder, given options of its own class, and returns
+            their names.
+        options: that class.
     """
 
     name: str
     title: str
     needs: tuple[str, ...]
-    emit: Callable[[Model, Path], tuple[str, ...]]
+    emit: Callable[[Model, Path, Any], tuple[str, ...]]
+    options: type[COptions] | type[VerilogOptions] = COptions
 
 
-def _emit_c(model: Model, folder: Path) -> tuple[str, ...]:
+def _emit_c(model: Model, folder: Path, options: COptions) -> tuple[str, ...]:
     from qhn2edge.backends.to_c import emit
 
-    return emit(model, folder)
+    return emit(model, folder, options)
+
+
+def _emit_verilog(model: Model, folder: Path, options: VerilogOptions) -> tuple[str, ...]:
+    from qhn2edge.backends.to_verilog import emit
+
+    return emit(model, folder, options)
+
+
+def _package(module: str) -> Callable[[Model, Path, COptions], tuple[str, ...]]:
+    """Return the emitter of a library package; its module is imported when it is used."""
+
+    def emit(model: Model, folder: Path, options: COptions) -> tuple[str, ...]:
+        names: tuple[str, ...] = importlib.import_module(f"qhn2edge.backends.{module}").emit(
+            model, folder, options
+        )
+        return names
+
+    return emit
 
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
-    for backend in (Backend("c", "C99 source for any microcontroller or host", (), _emit_c),)
+    for backend in (
+        Backend("c", "C99 source for any microcontroller or host", (), _emit_c),
+        Backend("arduino", "Arduino library with a sketch", (), _package("to_arduino")),
+        Backend("platformio", "PlatformIO library with a project", (), _package("to_platformio")),
+        Backend("zephyr", "Zephyr module with a sample", (), _package("to_zephyr")),
+        Backend("esp-idf", "ESP-IDF component with a project", (), _package("to_esp_idf")),
+        Backend("cmsis-pack", "CMSIS-Pack with a template", (), _package("to_cmsis_pack")),
+        Backend("verilog", "Verilog-2005 for any FPGA, with a test bench", (), _emit_verilog, VerilogOptions),
+    )
 }
 
 
@@ -67,7 +102,9 @@ def find_backend(target: str) -> Backend:
     )
 
 
-def export_model(model: Model, target: str, folder: str | Path, *, replace: bool = False) -> Path:
+def export_model(
+    model: Model, target: str, folder: str | Path, *, replace: bool = False, options: Options = PORTABLE
+) -> Path:
     """Write a model for a target into a new folder, completely or not at all.
 
     Args:
@@ -76,6 +113,7 @@ def export_model(model: Model, target: str, folder: str | Path, *, replace: bool
         folder: the folder to make.
         replace: swap an existing folder for the new one. Only an empty folder or an earlier export (it holds
             ``model.json``) is replaced; anything else is refused.
+        options: what is chosen about the export; of a class that is not the target's they mean nothing.
 
     Returns:
         The folder.
@@ -88,7 +126,7 @@ def export_model(model: Model, target: str, folder: str | Path, *, replace: bool
     if replace:
         _check_replaceable(path)
     with new_folder(path, replace=replace) as temporary:
-        backend.emit(model, temporary)
+        backend.emit(model, temporary, options if isinstance(options, backend.options) else backend.options())
     return path
 
 

@@ -181,6 +181,8 @@ def _build(
     model: Model, board: Board, options: COptions, compiler: CompilerFound, folder: Path
 ) -> tuple[bytes, Sizes]:
     """Return the ELF file's content and the sizes, which fit the board."""
+    if model.n_weight_bytes > board.memory.flash_bytes:  # compilers refuse such tables in words of their own
+        check_fit(Sizes(model.n_weight_bytes, 0, 0), board)
     sources = write_sources(model, board, options, folder)
     objects = compile_sources(sources, board, compiler, options.optimize, folder)
     try:

@@ -39,6 +39,7 @@ _COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
 
 _Array = Any  # a traced JAX array
 _Kind = Literal["gradient", "energy", "probabilities"]
+_REAL: dict[str, np.dtype[Any]] = {"double": np.dtype(np.float64), "single": np.dtype(np.float32)}
 
 
 def bond_dimension(depth: int) -> int:
@@ -47,30 +48,42 @@ def bond_dimension(depth: int) -> int:
 
 
 class CutEngine:
-    """Exact simulation by cut contraction, for shallow circuits; complex128, compiled once for each size.
+    """Exact simulation by cut contraction, for shallow circuits, compiled once for each size.
 
     Args:
         ansatz: the circuit, a brickwork.
         cost: C(sigma), [2^N], finite; None for probabilities only.
         capacity: restarts evaluated in one compiled call; larger batches are split. The trip count is
             dynamic, so fewer restarts cost less and nothing is compiled again.
+        precision: "double" (complex128), or "single" (complex64): half the memory and relative errors near
+            1e-6, with which L-BFGS stops early. Results are float64 arrays in both.
 
     Raises:
-        CircuitError: another ansatz, more than 26 qubits, depth above 18, or a cost of the wrong shape.
+        CircuitError: another ansatz, more than 26 qubits, depth above 18, a cost of the wrong shape, or an
+            unknown precision.
     """
 
     name: ClassVar[str] = "cut"
 
-    def __init__(self, ansatz: Brickwork, cost: ArrayLike | None = None, *, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        ansatz: Brickwork,
+        cost: ArrayLike | None = None,
+        *,
+        capacity: int = CAPACITY,
+        precision: str = "double",
+    ) -> None:
         require_brickwork(ansatz, self.name)
         # cost, its copy on the device, and for wide bonds Psi with its cotangent and |Psi|^2
         require_width(ansatz, self.name, MAX_QUBITS, (16 + 64) * 2**ansatz.n_qubits)
         _require_depth(ansatz)
         if capacity < 1:
             raise CircuitError("the batch capacity is invalid", got=capacity, expected="at least 1")
+        if precision not in _REAL:
+            raise CircuitError("unknown precision", got=precision, expected=" or ".join(_REAL))
         self.ansatz = ansatz
         self.n_qubits = ansatz.n_qubits
-        self._capacity = capacity
+        self._capacity, self._real = capacity, _REAL[precision]
         self._cost = None if cost is None else as_cost(ansatz.n_qubits, cost)
 
     def energies(self, thetas: ArrayLike) -> FloatArray:
@@ -85,15 +98,17 @@ class CutEngine:
 
     def probabilities(self, theta: ArrayLike) -> FloatArray:
         """Return |Psi_theta(sigma)|^2, float64 [2^N]."""
-        angles = as_theta(self.ansatz, theta)
+        angles = as_theta(self.ansatz, theta).astype(self._real)
         with double_precision():
-            return np.array(_compiled(self.ansatz, "probabilities", 1)(angles))
+            run = _compiled(self.ansatz, "probabilities", 1, self._real)
+            return np.array(run(angles), dtype=np.float64)
 
     @cached_property
     def _device_cost(self) -> _Array:
         import jax
 
-        return jax.device_put(require_cost(self._cost, self.name), jax.devices("cpu")[0])
+        cost = require_cost(self._cost, self.name).astype(self._real, copy=False)
+        return jax.device_put(cost, jax.devices("cpu")[0])
 
     def _run(self, kind: _Kind, thetas: ArrayLike) -> list[FloatArray]:
         batch = as_thetas(self.ansatz, thetas)
@@ -104,10 +119,11 @@ class CutEngine:
         return [np.concatenate(parts) for parts in zip(*results, strict=True)]
 
     def _run_chunk(self, kind: _Kind, chunk: FloatArray) -> list[FloatArray]:
-        padded = np.zeros((self._capacity, self.ansatz.n_angles))
+        padded = np.zeros((self._capacity, self.ansatz.n_angles), self._real)
         padded[: len(chunk)] = chunk
-        run = _compiled(self.ansatz, kind, self._capacity)
-        return [np.asarray(x)[: len(chunk)] for x in run(padded, np.int32(len(chunk)), self._device_cost)]
+        run = _compiled(self.ansatz, kind, self._capacity, self._real)
+        results = run(padded, np.int32(len(chunk)), self._device_cost)
+        return [np.asarray(x, dtype=np.float64)[: len(chunk)] for x in results]
 
 
 def _require_depth(ansatz: Brickwork) -> None:
@@ -133,16 +149,16 @@ def double_precision() -> Iterator[None]:
 
 
 @lru_cache(maxsize=32)
-def _compiled(ansatz: Brickwork, kind: _Kind, capacity: int) -> Callable[..., Any]:
+def _compiled(ansatz: Brickwork, kind: _Kind, capacity: int, real: np.dtype[Any]) -> Callable[..., Any]:
     """Compile one function for a size; all engines of that size share it. Call it in double precision."""
     import jax
 
     shape: Any = jax.ShapeDtypeStruct
     if kind == "probabilities":
-        single = shape((ansatz.n_angles,), np.float64)
+        single = shape((ansatz.n_angles,), real)
         return compile_lowered(jax.jit(lambda theta: _probabilities(ansatz, theta)).lower(single))
-    angles = shape((capacity, ansatz.n_angles), np.float64)
-    count, cost = shape((), np.int32), shape((2**ansatz.n_qubits,), np.float64)
+    angles = shape((capacity, ansatz.n_angles), real)
+    count, cost = shape((), np.int32), shape((2**ansatz.n_qubits,), real)
     return compile_lowered(jax.jit(_batched(ansatz, kind)).lower(angles, count, cost))
 
 
@@ -170,7 +186,7 @@ def _batched(ansatz: Brickwork, kind: _Kind) -> Callable[[_Array, _Array, _Array
             return tuple(all_.at[k].set(value) for all_, value in zip(results, values, strict=True))
 
         shapes: list[tuple[int, ...]] = [thetas.shape[:1], thetas.shape]
-        empty = tuple(jnp.zeros(shape) for shape in shapes[: 2 if kind == "gradient" else 1])
+        empty = tuple(jnp.zeros(shape, thetas.dtype) for shape in shapes[: 2 if kind == "gradient" else 1])
         return jax.lax.fori_loop(0, count, body, empty)  # type: ignore[no-any-return]
 
     return run
@@ -184,23 +200,23 @@ def _energy(ansatz: Brickwork, theta: _Array, cost: _Array) -> _Array:
     if upper.shape[1] > _MAX_PACKED_BOND:
         psi = upper @ lower
         return jnp.sum(cost * (psi.real**2 + psi.imag**2))
-    rows, columns = _packed_upper(upper), _packed_lower(lower)
-    return jnp.sum(columns * (rows.T @ cost))
+    # The orders are measured: this way both products of the gradient read rows (up to 1.9 times faster).
+    return jnp.sum(_packed_upper(upper.T).T * (cost @ _packed_lower(lower).T))
 
 
 def _packed_upper(upper: _Array) -> _Array:
-    """Return Re X + Im X, [2^high, chi^2], of the Hermitian X_kk' = H_k conj(H_k') of every row.
+    """Return Re X + Im X, [chi^2, 2^high], of the Hermitian X_kk' = H_k conj(H_k') of H^T, [chi, 2^high].
 
     |Psi|^2 = sum_kk' X_kk' Y_kk' with Y_kk' = L_k conj(L_k'). Re is symmetric and Im antisymmetric, so the
     mixed terms of (Re X + Im X)(Re Y - Im Y) cancel in the sum: chi^2 real numbers carry all of X.
     """
     re, im = upper.real, upper.imag
-    packed = re[:, :, None] * (re - im)[:, None, :] + im[:, :, None] * (re + im)[:, None, :]
-    return packed.reshape(upper.shape[0], -1)
+    packed = re[:, None, :] * (re - im)[None, :, :] + im[:, None, :] * (re + im)[None, :, :]
+    return packed.reshape(-1, upper.shape[1])
 
 
 def _packed_lower(lower: _Array) -> _Array:
-    """Return Re Y - Im Y, [chi^2, 2^low] (see :func:`_packed_upper`)."""
+    """Return Re Y - Im Y, [chi^2, 2^low], of L, [chi, 2^low] (see :func:`_packed_upper`)."""
     re, im = lower.real, lower.imag
     packed = re[:, None, :] * (re + im)[None, :, :] + im[:, None, :] * (im - re)[None, :, :]
     return packed.reshape(-1, lower.shape[1])
@@ -231,7 +247,7 @@ def _halves(ansatz: Brickwork, theta: _Array) -> tuple[_Array, _Array]:
 
 
 def pair_tensors(ansatz: Brickwork, theta: _Array) -> _Array:
-    """Return all pair tensors, complex128 [n_pairs, chi (left), chi (right), 2 (lower qubit), 2 (upper)]."""
+    """Return all pair tensors, complex [n_pairs, chi (left), chi (right), 2 (lower qubit), 2 (upper)]."""
     import jax.numpy as jnp
 
     unitaries = _rotations(ansatz, theta)
@@ -267,7 +283,7 @@ def _cx_between(tensors: _Array) -> _Array:
 
 
 def _rotations(ansatz: Brickwork, theta: _Array) -> _Array:
-    """Return RZ @ RY of every layer and qubit, complex128 [depth, n_pairs, 2 (qubit), 2, 2].
+    """Return RZ @ RY of every layer and qubit, complex [depth, n_pairs, 2 (qubit), 2, 2].
 
     The last RZ layer does not change probabilities; leaving it out makes its gradient exactly zero.
     """

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 
 from qhn2edge.bitstrings import BitArray, bits_to_index
 from qhn2edge.circuits.ansatz import Ansatz, FloatArray
-from qhn2edge.circuits.devices import apply_gates, device_errors, make_device, require_device_width
+from qhn2edge.circuits.devices import (
+    apply_gates,
+    device_errors,
+    exact_options,
+    make_device,
+    require_device_width,
+    seed_option,
+)
 from qhn2edge.circuits.engine import as_theta, as_thetas
 from qhn2edge.circuits.mps_truncation import as_integer
 from qhn2edge.errors import CircuitError
@@ -51,17 +58,16 @@ class DeviceSampler:
     def __post_init__(self) -> None:
         require_device_width(self.ansatz, self.device, sampling=True)
         options = dict(self.options or {})
-        if "seed" in options:
+        seeds = [value for name, value in options.items() if name in {"seed", seed_option(self.device)}]
+        if seeds:
             raise CircuitError(
-                "the seed is no option of a device",
-                got=options["seed"],
-                next_step="set the run's seed instead",
+                "the seed is no option of a device", got=seeds[0], next_step="set the run's seed instead"
             )
         if self.overlap_shots is not None:
             object.__setattr__(self, "overlap_shots", _shots(self.overlap_shots))
         make_device(self.device, self.ansatz.n_qubits, options)
         object.__setattr__(self, "options", options)
-        object.__setattr__(self, "is_seeded", self._takes_seed(options))
+        object.__setattr__(self, "is_seeded", self._takes_seed())
 
     def sample(self, theta: ArrayLike, shots: int, rng: np.random.Generator) -> BitArray:
         """Measure the circuit.
@@ -165,21 +171,25 @@ class DeviceSampler:
 
         require_device_width(self.ansatz, self.device)
         with device_errors(self.device):
-            result = self._node(circuit, lambda: qml.probs(wires=range(self.ansatz.n_qubits)), {})()
+            result = self._node(
+                circuit,
+                lambda: qml.probs(wires=range(self.ansatz.n_qubits)),
+                exact_options(self.device, self.options or {}),
+            )()
         return np.asarray(result, dtype=np.float64)
 
     def _measure(self, circuit: Callable[[], None], shots: int, rng: np.random.Generator) -> BitArray:
         import pennylane as qml
 
         wires = range(self.ansatz.n_qubits)
-        seed = {"seed": int(rng.integers(2**31))} if self.is_seeded else {}
+        options = self._seeded(int(rng.integers(2**31)))
         with device_errors(self.device):
-            node = self._node(circuit, lambda: qml.sample(wires=wires), seed)
+            node = self._node(circuit, lambda: qml.sample(wires=wires), options)
             result = qml.set_shots(node, shots=shots)()
         return np.asarray(result).reshape(shots, self.ansatz.n_qubits).astype(np.uint8)
 
     def _node(
-        self, circuit: Callable[[], None], measure: Callable[[], Any], seed: Mapping[str, int]
+        self, circuit: Callable[[], None], measure: Callable[[], Any], options: Mapping[str, Any]
     ) -> Callable[[], Any]:
         import pennylane as qml
 
@@ -187,12 +197,20 @@ class DeviceSampler:
             circuit()
             return measure()
 
-        device = make_device(self.device, self.ansatz.n_qubits, {**(self.options or {}), **seed})
+        device = make_device(self.device, self.ansatz.n_qubits, options)
         return qml.QNode(measured, device, diff_method=None)  # type: ignore[no-any-return]
 
-    def _takes_seed(self, options: Mapping[str, Any]) -> bool:
+    def _seeded(self, seed: int) -> dict[str, Any]:
+        """Return the options with a seed of the measurements, where the device takes one."""
+        name = seed_option(self.device) if self.is_seeded else None
+        return {**(self.options or {}), **({name: seed} if name else {})}
+
+    def _takes_seed(self) -> bool:
+        name = seed_option(self.device)
+        if name is None:
+            return False
         try:
-            make_device(self.device, self.ansatz.n_qubits, {**options, "seed": 0})
+            make_device(self.device, self.ansatz.n_qubits, {**(self.options or {}), name: 0})
         except CircuitError:
             return False
         return True

@@ -6,6 +6,7 @@ Qubit j of the ansatz is wire N - j, so that wire 0 is the first bit of the stri
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,10 +26,14 @@ PLUGINS = {
     "qiskit.": "pennylane-qiskit",
     "qulacs.": "pennylane-qulacs",
 }
+# What pennylane-qiskit warns of where it would put estimates from 1,024 unseeded shots for exact values.
+_ONLY_ESTIMATES = "The (analytic calculation|plugin does not currently support analytic calculation)"
 MAX_QUBITS = 24
 # Density matrices have 4^N entries, and reference.qubit's tensors no compiled code.
 _NARROW = {"default.mixed": 10, "reference.qubit": 16}
 _SIMULATORS = ("default.", "lightning.", "reference.", "null.")
+# pennylane-qiskit passes any option on to Qiskit, so a device of its that takes a "seed" need not heed it.
+_SEED_OPTIONS = {"qiskit.aer": "seed_simulator", "qiskit.basicsim": "seed_simulator"}
 
 
 def make_device(name: str, n_qubits: int, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (a PennyLane device)
@@ -41,7 +46,7 @@ def make_device(name: str, n_qubits: int, options: Mapping[str, Any]) -> Any:  #
 
     Raises:
         CircuitError: no such device (with the package to install, where it is known), or an option that the
-            device refuses.
+            device refuses or would ignore.
     """
     import pennylane as qml
 
@@ -52,13 +57,32 @@ def make_device(name: str, n_qubits: int, options: Mapping[str, Any]) -> Any:  #
             next_step="give the number of shots where the circuit is measured; engines are exact",
         )
     try:
-        return qml.device(name, wires=n_qubits, **options)
+        device = qml.device(name, wires=n_qubits, **options)
     except (qml.exceptions.DeviceError, ImportError) as error:
         raise _unknown(name) from error
     except (TypeError, ValueError) as error:
         raise CircuitError(
             f"PennyLane's device {name} refuses its options", got=f"{dict(options)} ({error})"
         ) from error
+    if ignored := _ignored_options(device):
+        raise CircuitError(f"PennyLane's device {name} has no such option", got=", ".join(ignored))
+    return device
+
+
+def seed_option(device: str) -> str | None:
+    """Return the option that seeds the measurements of a device, or None where it is known to have none."""
+    return _SEED_OPTIONS.get(device, None if device.startswith("qiskit.") else "seed")
+
+
+def exact_options(device: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with which a device knows exact probabilities.
+
+    Aer's own choice of a method only samples; its state-vector method is exact, but not with a noise model,
+    where it holds one random trajectory.
+    """
+    chosen = {"method", "backend", "noise_model"} & set(options)
+    more = {"method": "statevector"} if device == "qiskit.aer" and not chosen else {}
+    return {**options, **more}
 
 
 def max_qubits(device: str) -> int:
@@ -106,10 +130,28 @@ def device_errors(device: str) -> Iterator[None]:
     import pennylane as qml
 
     kinds = (qml.exceptions.DeviceError, qml.exceptions.QuantumFunctionError, qml.wires.WireError)
-    try:
-        yield
-    except (*kinds, NotImplementedError, ImportError) as error:
-        raise CircuitError(f"PennyLane's device {device} cannot run the circuit", got=str(error)) from error
+    # Some plugins read their options only now.
+    late = (TypeError, ValueError, RuntimeError)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", _ONLY_ESTIMATES, UserWarning)
+        try:
+            yield
+        except UserWarning as error:
+            raise CircuitError(
+                f"PennyLane's device {device} has no exact probabilities",
+                got="estimates from shots",
+                next_step="choose a simulator of the state, or train with spsa, which only measures",
+            ) from error
+        except (*kinds, *late, NotImplementedError, ImportError) as error:
+            what = f"PennyLane's device {device} cannot run the circuit"
+            raise CircuitError(what, got=str(error)) from error
+
+
+def _ignored_options(device: Any) -> list[str]:  # noqa: ANN401  (a PennyLane device)
+    """Return the options that a device of pennylane-qiskit would pass to a backend that ignores them."""
+    known = getattr(getattr(device, "backend", None), "options", None)
+    run, transpile = (getattr(device, name, {}) for name in ("run_args", "transpile_args"))
+    return [] if known is None else [key for key in run if not hasattr(known, key) and key not in transpile]
 
 
 def _unknown(name: str) -> CircuitError:

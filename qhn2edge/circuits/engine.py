@@ -16,8 +16,8 @@ _BYTES_PER_MIB = 2**20
 class Engine(Protocol):
     """Simulates one ansatz with one cost vector bound to it.
 
-    E(theta) = sum_sigma |Psi_theta(sigma)|^2 C(sigma), double precision throughout. The result for one theta
-    is bit-identical whatever else is in the batch.
+    E(theta) = sum_sigma |Psi_theta(sigma)|^2 C(sigma), in double precision (single only where an engine is
+    asked for it). The result for one theta is bit-identical whatever else is in the batch.
 
     Source: arXiv:2301.08292, the training objective.
     """

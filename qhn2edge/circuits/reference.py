@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike
 from qhn2edge.bitstrings import BitArray
 from qhn2edge.circuits.ansatz import Ansatz, FloatArray
 from qhn2edge.circuits.device_sampler import DeviceSampler
-from qhn2edge.circuits.devices import apply_gates, device_errors, make_device, require_device_width
+from qhn2edge.circuits.devices import (
+    apply_gates,
+    device_errors,
+    exact_options,
+    make_device,
+    require_device_width,
+)
 from qhn2edge.circuits.engine import as_cost, as_theta, as_thetas, require_cost
 
 # State-vector simulators whose adjoint gradient takes a sparse observable; on others the probabilities are
@@ -52,7 +58,7 @@ class PennyLaneEngine:
         self.n_qubits = ansatz.n_qubits
         self._adjoint = device.startswith(_ADJOINT_DEVICES)
         self._name, self._options = device, device_options
-        self._device = make_device(device, ansatz.n_qubits, device_options)
+        self._device = make_device(device, ansatz.n_qubits, exact_options(device, device_options))
         self._cost = None if cost is None else as_cost(ansatz.n_qubits, cost)
 
     def energies(self, thetas: ArrayLike) -> FloatArray:

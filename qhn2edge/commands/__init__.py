@@ -4,22 +4,32 @@ Each function takes parsed words and a console for text, and returns the command
 code. ``cli.py`` alone knows click.
 """
 
+from qhn2edge.commands.bench import bench
+from qhn2edge.commands.boards import boards
+from qhn2edge.commands.build import build
 from qhn2edge.commands.circuit import circuit
 from qhn2edge.commands.demo import demo
 from qhn2edge.commands.doctor import doctor
+from qhn2edge.commands.flash import flash
 from qhn2edge.commands.models import export, info, predict, random_model
+from qhn2edge.commands.run import run
 from qhn2edge.commands.study import study
 from qhn2edge.commands.train import train
 from qhn2edge.commands.verify import verify
 
 __all__ = [
+    "bench",
+    "boards",
+    "build",
     "circuit",
     "demo",
     "doctor",
     "export",
+    "flash",
     "info",
     "predict",
     "random_model",
+    "run",
     "study",
     "train",
     "verify",

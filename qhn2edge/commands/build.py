@@ -8,9 +8,13 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from qhn2edge.backends.c_options import COptions
+from qhn2edge.boards.board import Board
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.firmware import Firmware, build_firmware
+from qhn2edge.emulators.registry import EMULATORS
+from qhn2edge.errors import EmulatorError
+from qhn2edge.flashing.registry import flash_tool
 from qhn2edge.model import load_model
 from qhn2edge.report.tables import plain_table
 from qhn2edge.storage import JsonObject
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 def build(path: Path, options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
     """Build firmware; show its sizes and files."""
     model, board = load_model(path), find_board(options["board"])
+    check_uses(board)
     firmware = build_firmware(
         model,
         board,
@@ -33,9 +38,9 @@ def build(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Jso
     )
     console.print(f"{model.name} for {board.title}, by {firmware.compiler.version}", markup=False)
     console.print(plain_table(("memory", "used", "of", "%", "made of"), size_rows(firmware)))
-    files = [file for file in firmware.files if file is not None]
+    files = [*firmware.files, *sorted(firmware.folder.glob("*.lst"))]
     console.print(f"wrote    {', '.join(file.name for file in files)} in {firmware.folder}", markup=False)
-    console.print(f"next     {_next(path, firmware)}", markup=False)
+    console.print(f"next     {_next(path, firmware, options['board'])}", markup=False)
     return _document(firmware), 0
 
 
@@ -65,11 +70,28 @@ def _size_row(name: str, used: int, there: int, parts: str) -> tuple[object, ...
     return name, f"{used:,}", f"{there:,}", f"{100 * used / there:.1f}", parts
 
 
-def _next(path: Path, firmware: Firmware) -> str:
-    board, name = firmware.board, quote(firmware.board.name)
-    if board.is_real:
-        return f"qhn2edge flash {quote(str(firmware.folder))} --board {name}"
-    return f"qhn2edge bench {quote(str(path))} --board {name}"
+def check_uses(board: Board) -> None:
+    """Refuse a board file whose flashing tool or emulators are unknown, before anything is built for it.
+
+    Raises:
+        FlashError: ``[flash]`` does not fit its tool.
+        EmulatorError: there is no emulator of a name in ``[emulators]``.
+    """
+    if board.flash is not None:
+        flash_tool(board)
+    for name in board.emulators:
+        if name not in EMULATORS:
+            raise EmulatorError(
+                f"unknown emulator in {board.source.name}",
+                got=f"[emulators.{name}]",
+                expected=f"one of {', '.join(EMULATORS)}",
+            )
+
+
+def _next(path: Path, firmware: Firmware, board: str) -> str:
+    if firmware.board.is_real:
+        return f"qhn2edge flash {quote(str(firmware.folder))} --board {quote(board)}"
+    return f"qhn2edge bench {quote(str(path))} --board {quote(board)}"
 
 
 def _document(firmware: Firmware) -> JsonObject:

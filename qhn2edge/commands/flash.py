@@ -18,7 +18,7 @@ from qhn2edge.errors import ConfigError, FlashError
 from qhn2edge.flashing.plan import FlashPlan, plan_flash
 from qhn2edge.flashing.ports import check_port, is_serial, tool_port
 from qhn2edge.flashing.registry import flash_tool
-from qhn2edge.model import load_model
+from qhn2edge.model import Model, load_model
 from qhn2edge.storage import JsonObject, read_bytes, sha256
 
 if TYPE_CHECKING:
@@ -70,11 +70,27 @@ def _firmware(source: Path | None, board: Board, notes: Console) -> Firmware:
         _check_board(folder, board)
         return read_firmware(folder, board)
     model = load_model(folder)
-    built = build_firmware(model, board, Path(f"{model.name}-{board.name}"), replace=True)
+    found = Path(f"{model.name}-{board.name}")
+    if found.exists():
+        return _earlier(found, board, model, notes)
+    built = build_firmware(model, board, found)
     notes.print(
         f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash", style="dim", markup=False
     )
     return built
+
+
+def _earlier(folder: Path, board: Board, model: Model, notes: Console) -> Firmware:
+    """Return the build that is where this one would go, if it is of the model; it is never replaced."""
+    firmware = _firmware(folder, board, notes)
+    if firmware.model_digest != model.digest:
+        raise FlashError(
+            f"{folder} holds firmware of another model",
+            got=firmware.model_digest,
+            expected=model.digest,
+            next_step="build this one with qhn2edge build --out FOLDER, then flash that folder",
+        )
+    return firmware
 
 
 def _check_board(folder: Path, board: Board) -> None:

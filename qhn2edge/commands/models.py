@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qhn2edge import interpreter
-from qhn2edge.backends import export_model
+from qhn2edge.backends import Options, export_model
+from qhn2edge.backends.c_options import PORTABLE
+from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.data.samples import read_samples
 from qhn2edge.errors import ConfigError
@@ -29,16 +31,44 @@ ENCODERS = {"bit": Encoder.bits, "uint8": Encoder.uint8_unit, "int8": Encoder.in
 
 
 def export(
-    path: Path, target: str, out: Path | None, replace: bool, console: Console
+    path: Path, target: str, out: Path | None, options: Mapping[str, Any], console: Console
 ) -> tuple[JsonObject, int]:
     """Write a model for a target and list the files."""
     model = load_model(path)
-    folder = export_model(model, target, out or Path(f"{model.name}-{target}"), replace=replace)
+    folder = export_model(
+        model,
+        target,
+        out or Path(f"{model.name}-{target}"),
+        replace=options["replace"],
+        options=export_options(target, options),
+    )
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     rows = [(file.relative_to(folder), f"{file.stat().st_size:,}") for file in files]
     console.print(plain_table(("file", "bytes"), rows, f"{model.name} for {target}, in {folder}"))
-    console.print(f"next     qhn2edge verify {quote(str(path))} --artifacts {quote(str(folder))}")
+    console.print(f"next     {_next(path, target, folder)}", markup=False)
     return {"folder": str(folder), "files": [str(file) for file in files], "digest": model.digest}, 0
+
+
+def _next(path: Path, target: str, folder: Path) -> str:
+    """Return what to do with an exported folder: the cross-check runs some, the others check themselves."""
+    if target == "c":
+        return f"qhn2edge verify {quote(str(path))} --artifacts {quote(str(folder))}"
+    return f"read {quote(str(folder / 'README.md'))}"
+
+
+def export_options(target: str, options: Mapping[str, Any]) -> Options:
+    """Return what the command line chose for a target.
+
+    Raises:
+        ConfigError: an option is given that means nothing to the target.
+    """
+    style = None if options["style"] == "auto" else options["style"]
+    if target == "verilog":
+        return VerilogOptions(style, options["clock_mhz"])
+    for name, value in (("--style", style), ("--clock-mhz", options["clock_mhz"])):
+        if value is not None:
+            raise ConfigError(f"{name} is for --target verilog", got=f"--target {target}")
+    return PORTABLE
 
 
 def info(path: Path, console: Console) -> tuple[JsonObject, int]:
@@ -90,7 +120,7 @@ def predict(
     warn_of_clipping(model, raw)
     logits = interpreter.logits(model, model.input.encoder.encode(raw))
     labels = [model.head.classes[i] for i in interpreter.class_indices(model, logits)]
-    text = _predictions_csv(labels, logits if options["logits"] else None)
+    text = predictions_csv(labels, logits if options["logits"] else None)
     document: JsonObject = {"model": model.digest, "n": len(labels), "labels": labels}
     if options["logits"]:
         document["logits"] = logits.tolist()
@@ -149,7 +179,8 @@ def draw_model(options: Mapping[str, Any]) -> Model:
     return space.decode(bits, name, {"random": {"seed": options["seed"], "layers": list(widths)}})
 
 
-def _predictions_csv(labels: list[str], logits: np.ndarray[Any, Any] | None) -> str:
+def predictions_csv(labels: list[str], logits: np.ndarray[Any, Any] | None = None) -> str:
+    """Return labels, and logits [n, n_logits] if given, as the text of a CSV file."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     n_logits = 0 if logits is None else logits.shape[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qhn2edge.commands.train import cache_folder
+from qhn2edge.distribution import check_workers
 from qhn2edge.errors import ConfigError
 from qhn2edge.report.figures import require_matplotlib
 from qhn2edge.report.tables import plain_table
@@ -32,7 +33,7 @@ def study(name: str | None, options: Mapping[str, Any], console: Console) -> tup
     Args:
         name: the study, or None.
         options: ``runs``, ``depths``, ``sets``, ``sizes`` (None where not given), ``seed``, ``quick``,
-            ``out``, ``cache``, ``quiet``, ``as_json``.
+            ``out``, ``workers``, ``scheduler``, ``cache``, ``quiet``, ``as_json``.
         console: where the text goes.
     """
     if name is None:
@@ -40,6 +41,7 @@ def study(name: str | None, options: Mapping[str, Any], console: Console) -> tup
     chosen = find_study(name)
     settings = settings_for(chosen, options)
     require_matplotlib()
+    check_workers(options["workers"])
     out = Path(options["out"] or f"studies/{name}")
     folder = StudyFolder.open(out, chosen, settings)
     console.print(f"[bold]{chosen.title}[/], seed {settings.seed}, in {out}")
@@ -50,6 +52,8 @@ def study(name: str | None, options: Mapping[str, Any], console: Console) -> tup
                 command=command_line(chosen, options, out),
                 observer=view,
                 cache=Path(options["cache"]) if options["cache"] else cache_folder(),
+                workers=options["workers"],
+                scheduler=options["scheduler"],
             )
     except KeyboardInterrupt:
         console.print("the study is saved; the same command continues it")
@@ -90,12 +94,18 @@ def command_line(chosen: Study, options: Mapping[str, Any], out: Path) -> str:
 
 def list_studies(console: Console) -> JsonObject:
     """Print the studies there are."""
-    rows = [
-        (each.name, each.title, ", ".join(f"--{option}" for option in each.options))
-        for each in STUDIES.values()
-    ]
-    console.print(plain_table(("study", "experiment", "options"), rows))
+    rows = [(each.name, each.title, options_with_defaults(each)) for each in STUDIES.values()]
+    console.print(plain_table(("study", "experiment", "options and defaults"), rows))
     return {"studies": {each.name: each.title for each in STUDIES.values()}}
+
+
+def options_with_defaults(chosen: Study) -> str:
+    """Return the options of a study and its full sizes: ``--runs 200 --depths 1,2,4,6``."""
+    full = chosen.full.to_json()
+    return " ".join(
+        f"--{name} " + (",".join(map(str, full[name])) if name in _LISTS else str(full[name]))
+        for name in chosen.options
+    )
 
 
 def tell_outcome(console: Console, outcome: Outcome, files: list[Path]) -> None:

@@ -39,6 +39,7 @@ class FoundMinimum:
         n_oracle_calls: Grover iterations; each one evaluates the cost coherently once.
         n_calls_to_best: how many of them were made when the bitstring was measured.
         n_measurements: bitstrings measured; each one's cost is evaluated classically once.
+        n_measurements_to_best: how many of them were measured until then, the bitstring included.
         n_improvements: how often the threshold fell.
     """
 
@@ -47,6 +48,7 @@ class FoundMinimum:
     n_oracle_calls: int
     n_calls_to_best: int
     n_measurements: int
+    n_measurements_to_best: int
     n_improvements: int
 
 
@@ -119,7 +121,7 @@ def find_minimum(
     limit = default_oracle_calls(len(costs)) if max_oracle_calls is None else max_oracle_calls
     require_count("max_oracle_calls", limit)
     best = int(rng.integers(len(costs)))
-    n_calls, n_calls_to_best, n_measurements, n_improvements, bound = 0, 0, 1, 0, 1.0
+    n_calls, n_measurements, n_improvements, bound, to_best = 0, 1, 0, 1.0, (0, 1)
     while True:
         n_iterations = int(rng.integers(math.ceil(bound)))
         # An unamplified measurement needs no oracle call, so their number is limited too.
@@ -128,10 +130,23 @@ def find_minimum(
         measured = measure_amplified(costs < costs[best], n_iterations, rng)
         n_calls, n_measurements = n_calls + n_iterations, n_measurements + 1
         if costs[measured] < costs[best]:
-            best, n_calls_to_best, n_improvements, bound = measured, n_calls, n_improvements + 1, 1.0
+            best, to_best, n_improvements, bound = (
+                measured,
+                (n_calls, n_measurements),
+                n_improvements + 1,
+                1.0,
+            )
         else:
             bound = min(_GROWTH * bound, math.sqrt(len(costs)))
-    return FoundMinimum(best, float(costs[best]), n_calls, n_calls_to_best, n_measurements, n_improvements)
+    return FoundMinimum(
+        index=best,
+        cost=float(costs[best]),
+        n_oracle_calls=n_calls,
+        n_calls_to_best=to_best[0],
+        n_measurements=n_measurements,
+        n_measurements_to_best=to_best[1],
+        n_improvements=n_improvements,
+    )
 
 
 def default_oracle_calls(n_states: int) -> int:

@@ -1,4 +1,4 @@
-"""The experiments of arXiv:2301.08292, each reproduced by one command."""
+"""The experiments of arXiv:2301.08292, and of methods to compare with, each one command."""
 
 from qhn2edge.studies.folder import StudyFolder
 from qhn2edge.studies.registry import STUDIES, find_study

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qhn2edge.cost import CostFunction
 from qhn2edge.data import DataSet, load_data
+from qhn2edge.results import TrainingResult
+from qhn2edge.settings import TrainingSettings
 from qhn2edge.space import SearchSpace
+from qhn2edge.studies.study import Context
+from qhn2edge.training import train
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,29 @@ MNIST_LOGISTIC = tuple(_mnist(digits, "", "weights {-1, 1}", ((-1, 1),)) for dig
 # With inputs in [0, 1] and weights 0 and 1 no logit is negative: a cost to look at, not to classify with.
 MNIST_ZERO_ONE = tuple(_mnist(digits, "-zero-one", "weights {0, 1}", ((0, 1),)) for digits in _PAIRS)
 MNIST_ENCODING = tuple(_mnist(digits, "-levels", "choice of weights", _LEVELS) for digits in _PAIRS)
+
+
+def train_case(case: Case, data: DataSet, settings: TrainingSettings, context: Context) -> TrainingResult:
+    """Train a case's networks on a data set as part of a study, with its checkpoint, observer and cache."""
+    return train(
+        case.search_space(data),
+        data,
+        settings,
+        checkpoint=context.checkpoint,
+        observer=context.observer,
+        cache=context.cache,
+    )
+
+
+def seed_with_both_classes(labels_of: Callable[[int], NDArray[np.int64]], *words: int) -> int:
+    """Return the first seed of a place in a study whose labels hold more than one class.
+
+    Args:
+        labels_of: draws the labels of a seed, int64 [n], n >= 2.
+        words: the place (see :func:`seed_of`).
+    """
+    seeds = (seed_of(*words, attempt) for attempt in itertools.count())
+    return next(seed for seed in seeds if len(np.unique(labels_of(seed))) > 1)
 
 
 def seed_of(*words: int) -> int:

@@ -12,8 +12,9 @@ from qhn2edge.report.figures import Curve, Densities, Panel, draw_curves, draw_d
 from qhn2edge.results import SUCCESS_TOLERANCE
 from qhn2edge.storage import JsonObject
 from qhn2edge.studies.cases import Case
+from qhn2edge.studies.curves import interval_curve
 from qhn2edge.studies.depth_claims import HIGH, NO_DIFFERENCE, depth_findings
-from qhn2edge.studies.intervals import Interval, bootstrap_mean, wilson
+from qhn2edge.studies.intervals import bootstrap_mean, wilson
 from qhn2edge.studies.study import Cell, Column, Outcome, Plot, Results, StudySettings
 
 FloatArray = NDArray[np.float64]
@@ -120,11 +121,11 @@ class _View:
 
     def success_curve(self, depth: int) -> Curve:
         shares = [wilson(*self.success(depth, eps)) for eps in _GRID]
-        return _curve(f"depth {depth}", _GRID.tolist(), shares)
+        return interval_curve(f"depth {depth}", _GRID.tolist(), shares)
 
     def depth_curve(self, eps: float) -> Curve:
         shares = [wilson(*self.success(depth, eps)) for depth in self.depths]
-        return _curve(f"$\\epsilon$ = {eps:g}", list(self.depths), shares)
+        return interval_curve(f"$\\epsilon$ = {eps:g}", list(self.depths), shares)
 
     def densities(self) -> Densities:
         rows = tuple((f"depth {depth}", tuple(self.units[depth]["energies"])) for depth in self.depths)
@@ -173,14 +174,4 @@ def _plots(views: list[_View]) -> tuple[Plot, ...]:
                 y_range=(0.0, 1.0),
             ),
         ),
-    )
-
-
-def _curve(label: str, x: list[float] | list[int], intervals: Sequence[Interval]) -> Curve:
-    return Curve(
-        label,
-        tuple(float(value) for value in x),
-        tuple(i.value for i in intervals),
-        tuple(i.low for i in intervals),
-        tuple(i.high for i in intervals),
     )

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from qhn2edge.enumeration import enumerate_costs
 from qhn2edge.settings import TrainingSettings
 from qhn2edge.storage import JsonObject
-from qhn2edge.studies.cases import Case
+from qhn2edge.studies.cases import Case, train_case
 from qhn2edge.studies.depth_outcome import TOLERANCES, conclude
 from qhn2edge.studies.study import Context, Outcome, Results, Study, StudySettings, Unit
-from qhn2edge.training import train
 
 FloatArray = NDArray[np.float64]
 _N_BINS = 200
@@ -88,15 +87,7 @@ def _run_landscape(case: Case, settings: StudySettings, context: Context) -> Jso
 
 def _run_depth(case: Case, depth: int, settings: StudySettings, context: Context) -> JsonObject:
     data = case.load(settings.seed)
-    result = train(
-        case.search_space(data),
-        data,
-        training_settings(settings, depth, case.loss),
-        checkpoint=context.checkpoint,
-        observer=context.observer,
-        cache=context.cache,
-    )
-    restarts = result.restarts
+    restarts = train_case(case, data, training_settings(settings, depth, case.loss), context).restarts
     return {
         "energies": [r.energy for r in restarts],
         "probable_costs": [r.probable_cost for r in restarts],
@@ -109,15 +100,11 @@ def training_settings(
     settings: StudySettings, depth: int, loss: str, seed: int | None = None
 ) -> TrainingSettings:
     """Return the source's training: exact E and gradient, L-BFGS, angles uniform in [0, 2 pi)."""
-    options = {
-        "max_iterations": settings.max_iterations,
-        "gradient_tolerance": settings.gradient_tolerance,
-    }
     return TrainingSettings(
         depth=depth,
         restarts=settings.runs,
         optimizer="lbfgs",
-        optimizer_options=options,
+        optimizer_options=settings.lbfgs_options,
         objective="mean",  # the paper's; the default finds the optimum more often
         loss=loss,
         pick="probable",

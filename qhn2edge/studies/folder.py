@@ -58,11 +58,13 @@ class StudyFolder:
                 f"{path} is not a study's folder", next_step="choose another --out, or empty the folder"
             )
         try:
-            (path / WORK).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            # The manifest comes first: a folder without it that holds something is taken for another's.
+            if MANIFEST not in entries:
+                write_json(path / MANIFEST, folder.manifest())
+            (path / WORK).mkdir(exist_ok=True)
         except OSError as error:
             raise unwritable(path, error) from error
-        if MANIFEST not in entries:
-            write_json(path / MANIFEST, folder.manifest())
         return folder
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +13,8 @@ from qhn2edge.data.gaussian import load_gaussian
 from qhn2edge.data.raw import Request
 from qhn2edge.report.figures import Curve, Panel, draw_curves
 from qhn2edge.storage import JsonObject
-from qhn2edge.studies.cases import GAUSSIAN_ACTIVATION, Case, seed_of
+from qhn2edge.studies.cases import GAUSSIAN_ACTIVATION, Case, seed_with_both_classes, train_case
+from qhn2edge.studies.curves import interval_curve
 from qhn2edge.studies.depths import training_settings
 from qhn2edge.studies.intervals import FAILS, HOLDS, MIXED, OPEN, Interval, bootstrap_mean
 from qhn2edge.studies.study import (
@@ -30,7 +29,6 @@ from qhn2edge.studies.study import (
     StudySettings,
     Unit,
 )
-from qhn2edge.training import train
 
 FloatArray = NDArray[np.float64]
 
@@ -78,14 +76,9 @@ def _run(
     case: Case, depth: int, size: int, number: int, settings: StudySettings, context: Context
 ) -> JsonObject:
     data, seed = draw_set(case, size, number, settings.seed)
-    space = case.search_space(data)
-    result = train(
-        space,
-        data,
-        training_settings(settings, depth, case.loss, seed),
-        checkpoint=context.checkpoint,
-        observer=context.observer,
-    )
+    # Costs of so many data sets would only fill the cache.
+    own = replace(context, cache=None)
+    result = train_case(case, data, training_settings(settings, depth, case.loss, seed), own)
     assert result.optimum is not None  # exact energies need all costs
     unseen = case.cost(replace(data, x_train=data.x_test, y_train=data.y_test))
     return {
@@ -105,11 +98,12 @@ def draw_set(case: Case, size: int, number: int, seed: int) -> tuple[DataSet, in
         number: which of the independent data sets.
         seed: the study's seed.
     """
-    for attempt in itertools.count():
-        own = seed_of(seed, size, number, attempt)
-        if len(np.unique(load_gaussian(Request(argument=str(size), seed=own)).y)) > 1:
-            return replace(case, data=f"{case.data}:{size}").load(own), own
-    raise AssertionError  # unreachable: the count does not end
+
+    def labels_of(own: int) -> NDArray[np.int64]:
+        return load_gaussian(Request(argument=str(size), seed=own)).y
+
+    own = seed_with_both_classes(labels_of, seed, size, number)
+    return replace(case, data=f"{case.data}:{size}").load(own), own
 
 
 def _conclude(settings: StudySettings, results: Results) -> Outcome:
@@ -166,7 +160,7 @@ def closes(first: Interval, last: Interval) -> str:
 def _plot(settings: StudySettings, by_place: dict[tuple[int, int], dict[str, FloatArray]]) -> Plot:
     def curve(label: str, name: str, depth: int) -> Curve:
         means = [bootstrap_mean(by_place[depth, size][name]) for size in settings.sizes]
-        return _curve(label, settings.sizes, means)
+        return interval_curve(label, settings.sizes, means)
 
     several = len(settings.depths) > 1
     panels = []
@@ -190,16 +184,6 @@ def _plot(settings: StudySettings, by_place: dict[tuple[int, int], dict[str, Flo
             zero_line=True,
             columns=2,
         ),
-    )
-
-
-def _curve(label: str, x: Sequence[int], intervals: Sequence[Interval]) -> Curve:
-    return Curve(
-        label,
-        tuple(float(value) for value in x),
-        tuple(i.value for i in intervals),
-        tuple(i.low for i in intervals),
-        tuple(i.high for i in intervals),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from qhn2edge.errors import ConfigError
 
@@ -115,6 +116,33 @@ def bootstrap_mean(
     return Interval(mean, min(mean, float(low)), max(mean, float(high)))
 
 
+def bootstrap_interval(
+    samples: Sequence[NDArray[np.float64]],
+    statistic: Callable[[Sequence[NDArray[np.float64]]], float],
+    confidence: float = CONFIDENCE,
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = BOOTSTRAP_SEED,
+) -> Interval:
+    """Return a statistic of independent samples with its percentile bootstrap interval.
+
+    Args:
+        samples: one array [n_i] a sample, each resampled by itself.
+        statistic: a number from such samples.
+        confidence: in (0, 1).
+        n_resamples: resamples of every sample with replacement.
+        seed: of the resampling.
+
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    rng = np.random.default_rng(seed)
+    again = [statistic([x[rng.integers(0, len(x), len(x))] for x in samples]) for _ in range(n_resamples)]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(again, [tail, 1 - tail])
+    value = float(statistic(samples))
+    return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
 def corrected(n_comparisons: int, confidence: float = CONFIDENCE) -> float:
     """Return the confidence of each of several intervals that are to hold together (Bonferroni)."""
     return 1 - (1 - confidence) / max(1, n_comparisons)
@@ -125,6 +153,14 @@ def above(interval: Interval, bound: float) -> str:
     if interval.low > bound:
         return HOLDS
     return FAILS if interval.high < bound else OPEN
+
+
+def at_most(interval: Interval, bound: float) -> str:
+    """Answer "the value is at most the bound" from an interval: holds, does not hold, or not decided."""
+    limit = bound + 1e-9  # shares of samples meet round bounds at times, up to rounding
+    if interval.high <= limit:
+        return HOLDS
+    return FAILS if interval.low > limit else OPEN
 
 
 def _normal_quantile(confidence: float) -> float:

@@ -18,7 +18,9 @@ from qhn2edge.studies.cases import (
     Case,
     seed_of,
 )
+from qhn2edge.studies.curves import interval_curve
 from qhn2edge.studies.intervals import Interval, above, bootstrap_mean
+from qhn2edge.studies.repeats import repeated_results, repeated_units
 from qhn2edge.studies.study import (
     Cell,
     Column,
@@ -66,11 +68,7 @@ _METHOD = (
 
 
 def _units(settings: StudySettings) -> list[Unit]:
-    return [
-        Unit(f"{case.key}-set-{k}", f"{case.label}: data set {k + 1}", partial(_run, case, k, settings))
-        for case in CASES
-        for k in range(settings.sets)
-    ]
+    return repeated_units(CASES, "data set", settings.sets, _run, settings)
 
 
 def _run(case: Case, number: int, settings: StudySettings, _: Context) -> JsonObject:
@@ -81,10 +79,8 @@ def _run(case: Case, number: int, settings: StudySettings, _: Context) -> JsonOb
 
 
 def _conclude(settings: StudySettings, results: Results) -> Outcome:
-    weights = {
-        case.key: np.array([results[f"{case.key}-set-{k}"]["weights"] for k in range(settings.sets)])
-        for case in CASES
-    }
+    sets = repeated_results(CASES, "data set", settings.sets, results)
+    weights = {key: np.array([each["weights"] for each in several]) for key, several in sets.items()}
     return Outcome(
         notes=(f"{settings.sets} data sets for each network; every cost vector is enumerated exactly.",),
         columns=_COLUMNS,
@@ -135,13 +131,7 @@ def _plot(weights: list[tuple[Case, FloatArray]]) -> Plot:
 
 def _curve(parts: FloatArray) -> Curve:
     intervals = [bootstrap_mean(column) for column in parts.T]
-    return Curve(
-        "W",
-        tuple(float(s) for s in range(1, parts.shape[1] + 1)),
-        tuple(i.value for i in intervals),
-        tuple(i.low for i in intervals),
-        tuple(i.high for i in intervals),
-    )
+    return interval_curve("W", range(1, parts.shape[1] + 1), intervals)
 
 
 LOCALITY = Study(

@@ -20,7 +20,8 @@ from qhn2edge.report.figures import Curve, Panel, draw_curves
 from qhn2edge.results import SUCCESS_TOLERANCE, TrainingResult
 from qhn2edge.settings import TrainingSettings
 from qhn2edge.storage import JsonObject
-from qhn2edge.studies.cases import MNIST_LOGISTIC, Case, seed_of
+from qhn2edge.studies.cases import MNIST_LOGISTIC, Case, seed_of, train_case
+from qhn2edge.studies.curves import interval_curve
 from qhn2edge.studies.depths import training_settings
 from qhn2edge.studies.intervals import CONFIDENCE, FAILS, HOLDS, OPEN, Interval, above, wilson
 from qhn2edge.studies.study import (
@@ -137,14 +138,7 @@ def trajectories_of(settings: StudySettings) -> int:
 
 def _evaluate(case: Case, settings: StudySettings, context: Context) -> JsonObject:
     data = case.load(settings.seed)
-    result = train(
-        case.search_space(data),
-        data,
-        training_settings(settings, DEPTH, case.loss),
-        checkpoint=context.checkpoint,
-        observer=context.observer,
-        cache=context.cache,
-    )
+    result = train_case(case, data, training_settings(settings, DEPTH, case.loss), context)
     costs = enumerate_costs(case.cost(data), cache=context.cache)
     ansatz = Brickwork(result.space.n_bits, DEPTH)
     rows = []
@@ -324,13 +318,7 @@ def _plot(results: Results) -> Plot:
 
 def _curve(label: str, rows: Sequence[JsonObject], place: int) -> Curve:
     intervals = [_intervals(row)[place] for row in rows]
-    return Curve(
-        label,
-        tuple(float(row["x"]) for row in rows),
-        tuple(i.value for i in intervals),
-        tuple(i.low for i in intervals),
-        tuple(i.high for i in intervals),
-    )
+    return interval_curve(label, [row["x"] for row in rows], intervals)
 
 
 NOISE = Study(

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from qhn2edge.studies.intervals import Interval
 from qhn2edge.studies.study import Cell, Column, Finding, Outcome, Study
 
-SOURCE = "arXiv:2301.08292"
-
 
 def table_csv(outcome: Outcome) -> str:
     """Return the table as CSV; numbers carry all their digits, intervals take three columns."""
@@ -42,9 +40,8 @@ def page_markdown(study: Study, outcome: Outcome, command: str) -> str:
     parts = [
         f"# {study.title}",
         f"    {command}",
-        f'Experiment of {SOURCE}, "Quantum HyperNetworks: Training Binary Neural Networks in Quantum '
-        'Superposition". The tables and figures follow from this command alone; networks are evaluated on '
-        "the integer model that is deployed.",
+        f"Source: {study.source}. The tables and figures follow from this command alone; networks are "
+        "evaluated on the integer model that is deployed.",
         *outcome.notes,
         "## What the source claims, and what was found",
         findings_markdown(outcome.findings),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 
 from qhn2edge.errors import ConfigError
+from qhn2edge.studies.amplification import AMPLIFICATION
 from qhn2edge.studies.cases import GAUSSIAN_ACTIVATION, GAUSSIAN_WIDTH, MNIST_ENCODING, MNIST_LOGISTIC
 from qhn2edge.studies.depths import depth_study
+from qhn2edge.studies.elbo import ELBO
 from qhn2edge.studies.generalization import GENERALIZATION
 from qhn2edge.studies.locality import LOCALITY
 from qhn2edge.studies.mnist8 import MNIST8
 from qhn2edge.studies.noise import NOISE
+from qhn2edge.studies.qubo import QUBO
 from qhn2edge.studies.study import Study
 
 _ALL = (
@@ -22,6 +25,9 @@ _ALL = (
     GENERALIZATION,
     MNIST8,
     NOISE,
+    AMPLIFICATION,
+    QUBO,
+    ELBO,
 )
 STUDIES: dict[str, Study] = {study.name: study for study in _ALL}
 

@@ -16,6 +16,8 @@ from qhn2edge.training import Observer as TrainingObserver
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PAPER = 'arXiv:2301.08292, "Quantum HyperNetworks: Training Binary Neural Networks in Quantum Superposition"'
+
 Results = Mapping[str, JsonObject]
 Cell = str | int | float | Interval
 
@@ -60,6 +62,11 @@ class StudySettings:
                     got=",".join(map(str, values)),
                     expected=f"ascending integers of {least} or more",
                 )
+
+    @property
+    def lbfgs_options(self) -> dict[str, float]:
+        """The options of L-BFGS."""
+        return {"max_iterations": self.max_iterations, "gradient_tolerance": self.gradient_tolerance}
 
     def to_json(self) -> JsonObject:
         """Return all settings, for digests and reports."""
@@ -180,6 +187,7 @@ class Study:
         quick: a small version, seconds.
         units: the units for given settings; unique keys.
         conclude: makes the outcome from settings and the units' results.
+        source: the publication whose experiment or claims these are.
     """
 
     name: str
@@ -189,3 +197,4 @@ class Study:
     quick: StudySettings
     units: Callable[[StudySettings], list[Unit]]
     conclude: Callable[[StudySettings, Results], Outcome]
+    source: str = PAPER

@@ -137,7 +137,7 @@ def verify_model(
         model: the model.
         x_test: the data set's test inputs, integers [n, n_features], already encoded.
         backends: names of the backends to check; None means those of ``artifacts``, else all.
-        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a C
+        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a C or
             folder. Backends without one are exported afresh. A folder must say that it is of this model: its
             ``model.json`` must have the model's digest, else it is refused, because comparing two different
             models proves nothing. What was changed in its other files is what the check finds.
@@ -204,8 +204,13 @@ def check_artifact(model: Model, folder: Path) -> None:
 def _folders(artifacts: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
     if artifacts is None:
         return {}
-    named = artifacts if isinstance(artifacts, Mapping) else {"c": artifacts}
+    named = artifacts if isinstance(artifacts, Mapping) else {_target_of(Path(artifacts)): artifacts}
     return {name: Path(folder) for name, folder in named.items()}
+
+
+def _target_of(folder: Path) -> str:
+    """Return the backend that an exported folder is of, as its files tell."""
+    return "verilog" if any(folder.glob("*_binn.v")) else "c"
 
 
 def _chosen(backends: Sequence[str] | None, folders: Mapping[str, Path]) -> Sequence[str]:

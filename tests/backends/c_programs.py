@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qhn2edge import interpreter
 from qhn2edge.backends import export_model
+from qhn2edge.backends.c_options import PORTABLE, COptions
 from qhn2edge.model import Model
 from qhn2edge.toolchain import CompilerFound, ToolResult, compile_c, run_tool
 
@@ -51,10 +52,11 @@ def build(
     flags: Sequence[str] = (),
     optimize: str = "-O2",
     sanitize: bool = False,
+    options: COptions = PORTABLE,
 ) -> Program:
     """Export a model, compile it without a warning, and return the program; ``driver`` replaces main.c."""
     root = Path(tempfile.mkdtemp(dir=_ROOT.name))
-    folder = export_model(model, "c", root / "export")
+    folder = export_model(model, "c", root / "export", options=options)
     if driver is not None:
         (folder / "main.c").write_text(driver)
     path = compile_c(

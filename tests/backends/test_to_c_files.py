@@ -95,8 +95,9 @@ class TestExport:
         """A mistyped target is answered with the list and the nearest name; nothing is written."""
         with pytest.raises(ExportError) as caught:
             export_model(tiny_model(), "C", tmp_path / "out")
-        assert str(caught.value).startswith(
-            "unknown export target: got C, expected one of c. Did you mean c?"
+        known = ", ".join(sorted(BACKENDS))
+        assert str(caught.value) == (
+            f"unknown export target: got C, expected one of {known}. Did you mean c?"
         )
         assert not list(tmp_path.iterdir())
 

@@ -29,6 +29,29 @@ class TestLimits:
         with pytest.raises(CircuitError, match="the batch capacity is invalid: got 0"):
             CutEngine(Brickwork(4, 2), capacity=0)
 
+    def test_precision(self) -> None:
+        """A precision other than double and single is refused."""
+        with pytest.raises(CircuitError, match="unknown precision: got half, expected double or single"):
+            CutEngine(Brickwork(4, 2), precision="half")
+
+
+class TestSinglePrecision:
+    @pytest.mark.parametrize(("n_qubits", "depth"), [(1, 1), (5, 2), (8, 6), (6, 10)])
+    def test_close_to_double(self, n_qubits: int, depth: int) -> None:
+        """Single precision rounds every result to float32 and is right to six digits."""
+        ansatz, rng = Brickwork(n_qubits, depth), np.random.default_rng(depth)
+        cost, thetas = rng.random(2**n_qubits), rng.uniform(0, 6, (3, ansatz.n_angles))
+        double, single = CutEngine(ansatz, cost), CutEngine(ansatz, cost, precision="single")
+        pairs = [
+            *zip(double.energies_and_gradients(thetas), single.energies_and_gradients(thetas), strict=True),
+            (double.energies(thetas), single.energies(thetas)),
+            (double.probabilities(thetas[0]), single.probabilities(thetas[0])),
+        ]
+        for exact, rounded in pairs:
+            assert rounded.dtype == np.float64
+            assert (rounded == rounded.astype(np.float32)).all()
+            np.testing.assert_allclose(rounded, exact, atol=3e-6)
+
 
 class TestCompilation:
     def test_once_for_any_batch(self) -> None:

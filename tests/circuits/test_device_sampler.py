@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,11 +17,20 @@ from qhn2edge.circuits.ansaetze import ANSAETZE, make_ansatz
 from qhn2edge.circuits.device_sampler import DeviceSampler
 from qhn2edge.circuits.mps import MpsSampler
 from qhn2edge.circuits.reference import PennyLaneEngine
+from qhn2edge.cli import run
 from qhn2edge.errors import CircuitError
 
-DEVICES = ["lightning.qubit", "default.qubit", "default.mixed"]
+AER = "qiskit.aer"
+DEVICES = ["lightning.qubit", "default.qubit", "default.mixed", AER]
 ANSATZ = Brickwork(4, 3)
 THETA = ANSATZ.random_angles(np.random.default_rng(20))
+
+
+@pytest.fixture(autouse=True)
+def plugin(request: pytest.FixtureRequest, need: Callable[[str], ModuleType]) -> None:
+    """A test whose name says Aer needs the plugin that provides it."""
+    if "aer" in request.node.name:
+        need("pennylane_qiskit")
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -120,7 +134,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("device", "step"),
         [
-            ("qiskit.aer", "Install its plugin: pip install pennylane-qiskit."),
+            ("qiskit.no-such-device", "Install its plugin: pip install pennylane-qiskit."),
             ("cirq.simulator", "Install its plugin: pip install pennylane-cirq."),
             ("no.such.device", "Install the plugin that provides it, or correct the name."),
         ],
@@ -145,6 +159,12 @@ class TestRefused:
         with pytest.raises(CircuitError, match=message):
             DeviceSampler(ANSATZ, "lightning.qubit", options)
 
+    def test_missing_plugin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without pennylane-qiskit, its devices are refused with the command that installs it."""
+        monkeypatch.setitem(sys.modules, "pennylane_qiskit", None)
+        with pytest.raises(CircuitError, match="Install its plugin: pip install pennylane-qiskit"):
+            DeviceSampler(ANSATZ, AER)
+
     @pytest.mark.parametrize(("device", "limit"), [("lightning.qubit", 24), ("default.mixed", 10)])
     def test_too_wide(self, device: str, limit: int) -> None:
         """A circuit too wide for the simulator is refused before any memory is taken."""
@@ -163,3 +183,55 @@ class TestRefused:
             sampler.overlaps(THETA[None], np.stack([THETA, THETA]))
         with pytest.raises(CircuitError, match="the number of shots is invalid"):
             DeviceSampler(ANSATZ, overlap_shots=0)
+
+
+class TestAer:
+    """What pennylane-qiskit's Aer does differently from PennyLane's own devices."""
+
+    def test_aer_options_reach_it(self) -> None:
+        """A bond dimension of 1 cannot hold an entangled state, so the frequencies are others."""
+        theta = np.array([np.pi / 2] * 8 + [np.pi / 3] * 8)
+        bits = DeviceSampler(
+            Brickwork(4, 2),
+            AER,
+            {"method": "matrix_product_state", "matrix_product_state_max_bond_dimension": 1},
+        ).sample(theta, 4000, np.random.default_rng(0))
+        exact = make_engine(Brickwork(4, 2)).probabilities(theta)
+        frequencies = np.bincount(bits_to_index(bits), minlength=16) / 4000
+        assert np.abs(frequencies - exact).max() > 0.03
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"colour": "red"}, "PennyLane's device qiskit.aer has no such option: got colour."),
+            ({"method": "guess"}, "PennyLane's device qiskit.aer refuses its options"),
+            ({"seed_simulator": 1}, "the seed is no option of a device: got 1"),
+            ({"precision": "guess"}, r"cannot run the circuit: got Invalid simulation precision \(guess\)"),
+        ],
+    )
+    def test_aer_refuses(self, options: dict[str, Any], message: str) -> None:
+        """Options that Aer would ignore or cannot follow are one line."""
+        with pytest.raises(CircuitError, match=message):
+            DeviceSampler(ANSATZ, AER, options).sample(THETA, 1, np.random.default_rng(0))
+
+    def test_aer_gives_no_estimates_for_exact_values(self) -> None:
+        """A method that only samples is refused where exact probabilities are asked for."""
+        sampler = DeviceSampler(ANSATZ, AER, {"method": "density_matrix"})
+        with pytest.raises(CircuitError, match="has no exact probabilities: got estimates from shots"):
+            sampler.overlap(THETA, THETA)
+
+    def test_train_on_aer(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Training on Aer repeats itself from its seed, shots and costs are counted, and the seed matters."""
+        options = "--data digits:3,7 --size 2x2 --depth 2 --restarts 2 --engine pennylane --device qiskit.aer"
+        measured = (
+            "--device-option method=matrix_product_state --shots 1500 --optimizer spsa --max-iterations 4"
+        )
+        results = []
+        for number, seed in enumerate((5, 5, 6)):
+            words = [*options.split(), *measured.split(), "--seed", str(seed), "--json"]
+            assert run(["train", *words, "--out", str(tmp_path / str(number))]) == 0
+            results.append(json.loads(capsys.readouterr().out))
+            del results[-1]["files"]
+        assert results[0] == results[1]
+        assert results[0]["restarts"] != results[2]["restarts"]
+        assert results[0]["shots"] == 2 * (4 * 2 + 1) * 1500

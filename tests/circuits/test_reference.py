@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -25,6 +28,18 @@ class TestDevices:
         np.testing.assert_allclose(energies, expected_energies, atol=1e-10)
         np.testing.assert_allclose(gradients, expected_gradients, atol=1e-8)
         np.testing.assert_allclose(engine.energies(thetas), expected_energies, atol=1e-10)
+        np.testing.assert_allclose(engine.probabilities(thetas[0]), ours.probabilities(thetas[0]), atol=1e-12)
+
+    def test_aer(self, need: Callable[[str], ModuleType]) -> None:
+        """Aer's state-vector method gives exact energies, gradients and probabilities."""
+        need("pennylane_qiskit")
+        ansatz, rng = Brickwork(3, 2), np.random.default_rng(11)
+        cost, thetas = rng.normal(size=8), rng.uniform(0, 7, (2, ansatz.n_angles))
+        engine, ours = PennyLaneEngine(ansatz, cost, device="qiskit.aer"), GatewiseEngine(ansatz, cost)
+        for found, expected in zip(
+            engine.energies_and_gradients(thetas), ours.energies_and_gradients(thetas), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, atol=1e-8)
         np.testing.assert_allclose(engine.probabilities(thetas[0]), ours.probabilities(thetas[0]), atol=1e-12)
 
     def test_lightning_gradient_is_the_slope(self) -> None:

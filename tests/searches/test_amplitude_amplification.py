@@ -92,7 +92,7 @@ class TestFindMinimum:
         for f in found:
             assert f.cost == costs[f.index]
             assert f.n_calls_to_best <= f.n_oracle_calls <= default_oracle_calls(2**n_bits)
-            assert f.n_improvements < f.n_measurements
+            assert f.n_improvements < f.n_measurements_to_best <= f.n_measurements
 
     def test_scaling(self) -> None:
         """The mean calls until the minimum stay below the source's (45/4) sqrt(n) + (7/10) log2(n)^2."""
@@ -111,5 +111,6 @@ class TestFindMinimum:
         assert first.n_oracle_calls <= 20
         flat = find_minimum(np.zeros(16), np.random.default_rng(0), 10)
         assert (flat.cost, flat.n_improvements, flat.n_calls_to_best) == (0.0, 0, 0)
+        assert flat.n_measurements_to_best == 1
         with pytest.raises(OptimizerError, match="max_oracle_calls is invalid"):
             find_minimum(costs, np.random.default_rng(0), 0)

@@ -14,6 +14,8 @@ from qhn2edge.studies.intervals import (
     OPEN,
     Interval,
     above,
+    at_most,
+    bootstrap_interval,
     bootstrap_mean,
     corrected,
     difference,
@@ -109,6 +111,34 @@ class TestBootstrap:
         """What has no mean is refused."""
         with pytest.raises(ConfigError, match="a mean needs finite numbers"):
             bootstrap_mean(values)
+
+
+class TestBootstrapInterval:
+    def test_difference_of_means(self) -> None:
+        """The difference of two means has nearly the interval of the normal approximation."""
+        rng = np.random.default_rng(5)
+        a, b = rng.normal(3, 1, 400), rng.normal(1, 2, 400)
+        found = bootstrap_interval([a, b], lambda pair: float(pair[0].mean() - pair[1].mean()))
+        half = 1.96 * np.sqrt(a.var() / 400 + b.var() / 400)
+        assert found.value == pytest.approx(a.mean() - b.mean())
+        assert (found.high - found.value, found.value - found.low) == pytest.approx((half, half), rel=0.1)
+
+    def test_equal_values(self) -> None:
+        """Samples without spread give a point, and repeating gives the same bits."""
+        point = bootstrap_interval([np.ones(4), np.full(3, 2.0)], lambda pair: float(pair[1].sum()))
+        assert (point.low, point.value, point.high) == (6.0, 6.0, 6.0)
+        rng = np.random.default_rng(0)
+        samples = [rng.random(9), rng.random(5)]
+        first, second = (bootstrap_interval(samples, lambda s: float(s[0].max())) for _ in range(2))
+        assert first == second
+        assert first.low < first.value == first.high  # no resample exceeds the largest value
+
+
+def test_at_most() -> None:
+    """A bound inside the interval decides nothing; meeting it up to rounding is at most."""
+    intervals = (Interval(0.1, 0.0, 0.3), Interval(0.5, 0.4, 0.6), Interval(0.3, 0.2, 0.4))
+    assert [at_most(i, 0.3) for i in intervals] == [HOLDS, FAILS, OPEN]
+    assert at_most(Interval(0.0, 0.0, 0.1 + 0.2), 0.3) == HOLDS
 
 
 def test_above() -> None:

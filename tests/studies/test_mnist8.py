@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from qhn2edge.bitstrings import index_to_bits
+from qhn2edge.circuits import Brickwork, make_engine
 from qhn2edge.cost import CostFunction
 from qhn2edge.data import load_data
+from qhn2edge.settings import TrainingSettings
 from qhn2edge.space import SearchSpace
 from qhn2edge.studies import STUDIES
+from qhn2edge.studies.decided_starts import decided_angles, train_decided
 from qhn2edge.studies.intervals import FAILS, HOLDS, OPEN, Interval
 from qhn2edge.studies.mnist8 import CASES, DEPTH, METHODS, circuit_settings, shots_of, sign_bits, within
 from qhn2edge.studies.study import StudySettings
@@ -29,8 +35,11 @@ def test_shots_of_the_source() -> None:
     assert shots_of(FULL) == (1500, 10_000)
     assert all(few < many for few, many in zip(shots_of(QUICK), shots_of(FULL), strict=True))
     first = circuit_settings(FULL, "reinforce", None, 0)
-    assert (first.engine, first.depth, first.shots, first.n_validation_shots) == ("mps", DEPTH, 1500, 10_000)
-    assert circuit_settings(FULL, "product", 5, 0).depth == 1
+    assert (first.engine, first.depth, first.shots) == ("mps", DEPTH, 1500)
+    assert 10_000 <= first.restarts * first.n_validation_shots < 10_000 + first.restarts
+    # Rows that compare starts or depths differ in nothing else.
+    assert circuit_settings(FULL, "undecided", 5, 0) == first
+    assert circuit_settings(FULL, "product", 5, 0) == replace(first, depth=1)
 
 
 @pytest.mark.parametrize("budget", [13_000, 16_000, 47_499])
@@ -47,6 +56,40 @@ def test_steps_fit_the_budget(method: str, budget: int) -> None:
 def test_searches_get_the_budget(method: str) -> None:
     """Every classical search may spend the budget."""
     assert circuit_settings(FULL, method, 777, 0).optimizer_options["max_evaluations"] == 777
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("value", [0, 1])
+def test_decided_starts(depth: int, value: int) -> None:
+    """A decided last bit is certain and has no gradient, and no other bit is decided."""
+    ansatz, rng = Brickwork(6, depth), np.random.default_rng(depth)
+    theta = decided_angles(ansatz, ansatz.random_angles(rng), value)
+    engine = make_engine(ansatz, rng.random(64))
+    bits = index_to_bits(np.arange(64), 6)
+    means = engine.probabilities(theta) @ bits
+    assert means[-1] == pytest.approx(value, abs=1e-12)
+    assert (np.minimum(means[:-1], 1 - means[:-1]) > 1e-3).all()
+    gradient = engine.energies_and_gradients(theta[None])[1][0].reshape(2 * depth, 6)
+    assert np.abs(gradient[:, 0]).max() < 1e-12
+    assert np.abs(gradient[:, 1:]).max() > 1e-3
+
+
+def test_decided_starts_take_turns() -> None:
+    """Restarts begin with the last bit 1, 0, 1; training keeps it, and each depends on itself only."""
+    case, data = CASES[1], CASES[1].load(1)
+    settings = TrainingSettings(
+        optimizer="reinforce",
+        optimizer_options={"max_iterations": 2},
+        depth=2,
+        restarts=3,
+        engine="mps",
+        shots=20,
+        loss="bce",
+    )
+    restarts = train_decided(case, data, settings).restarts
+    assert [set(r.measured[:, -1].tolist()) for r in restarts] == [{1}, {0}, {1}]
+    again = train_decided(case, data, replace(settings, restarts=2)).restarts
+    assert [r.theta.tobytes() for r in again] == [r.theta.tobytes() for r in restarts[:2]]
 
 
 def test_sign_bits() -> None:

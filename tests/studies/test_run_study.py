@@ -24,6 +24,9 @@ TINY: dict[str, dict[str, object]] = {
     "generalization": {"runs": 2, "sets": 2, "sizes": (4, 8), "max_iterations": 5},
     "mnist8-mps": {"max_iterations": 2},
     "noise": {"runs": 1, "max_iterations": 3},
+    "amplitude-amplification": {"runs": 2},
+    "qubo": {"runs": 1},
+    "elbo": {"runs": 1, "sets": 1, "sizes": (4,), "max_iterations": 3},
 }
 TABLES = ("table.csv", "table.md", "page.md")
 
@@ -151,6 +154,14 @@ class TestFolder:
         """A folder that holds only an unfinished temporary file can be used."""
         (tmp_path / ".study.json.x.part").write_text("{")
         assert StudyFolder.open(tmp_path, STUDIES["locality"], tiny("locality")).load("unit") is None
+
+    def test_killed_before_the_first_unit(self, tmp_path: Path) -> None:
+        """The first thing in a folder is its manifest; with nothing else in it, the study goes on."""
+        StudyFolder.open(tmp_path / "a", STUDIES["locality"], tiny("locality"))
+        (tmp_path / "a/work").rmdir()
+        again = StudyFolder.open(tmp_path / "a", STUDIES["locality"], tiny("locality"))
+        again.save("unit", {}, 0.0)
+        assert again.load("unit") == ({}, 0.0)
 
     @pytest.mark.parametrize("damage", ["", "[]", "{", '{"digest": "x", "result": {}}'])
     def test_damage_is_noticed(self, tmp_path: Path, damage: str) -> None:

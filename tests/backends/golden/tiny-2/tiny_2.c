@@ -6,8 +6,15 @@
 #include "qhn_binn.h"
 
 #ifdef TINY_2_TRACE
+#define TRACING 1
+#define TRACE_A(i, a) (traced[0][i] = (a))
+#define TRACE_Y(i, y) (traced[1][i] = (y))
 #define TRACE(layer, stage, values, n) tiny_2_trace(layer, stage, values, n)
+static int32_t traced[2][4]; /* accumulators and outputs of the layer at work */
 #else
+#define TRACING 0
+#define TRACE_A(i, a) ((void)0)
+#define TRACE_Y(i, y) ((void)0)
 #define TRACE(layer, stage, values, n) ((void)0)
 #endif
 
@@ -17,91 +24,110 @@ const char *const TINY_2_CLASSES[TINY_2_N_CLASSES] = {
     "yes",
 };
 
-/* Layer 1: 34 inputs (packed -1/+1), 3 unit(s), levels -1 and 1, sign. */
-static const uint32_t LAYER_1_WEIGHTS[6] = {
+/* Layer 1: 34 inputs (packed -1/+1), 3 unit(s), levels -1 and 1, sign.
+ * Kernel: xnor, XNOR and popcount, unit by unit. */
+static const QHN_FLASH uint32_t LAYER_1_WEIGHTS[6] = {
     0x58caf99du, 0x00000000u, 0x2543b51cu, 0x00000001u, 0x9316a70bu, 0x00000000u,
 };
 
-static const int32_t LAYER_1_BIAS[3] = {
+static const QHN_FLASH int8_t LAYER_1_BIAS[3] = {
     1, -2, 0,
 };
 
-static const qhn_dense LAYER_1 = {
-    LAYER_1_WEIGHTS, LAYER_1_BIAS, 34u, 3u, -1, 1,
-};
-
-static void layer_1(const uint32_t *x, uint32_t *y)
+QHN_NOINLINE static void layer_1(const uint32_t *x, uint32_t *y)
 {
-    int32_t a[3];
+    const QHN_FLASH uint32_t *row = LAYER_1_WEIGHTS;
+    uint32_t word = 0u;
 
-    qhn_dense_xnor(&LAYER_1, x, a);
-    TRACE(1u, 'a', a, 3u);
-    qhn_sign(a, 3u, y);
+    for (uint16_t i = 0u; i < 3u; i++) {
+        const int32_t a = 34 - 2 * (int32_t)qhn_differing(row, x, 2u) + LAYER_1_BIAS[i];
+
+        TRACE_A(i, a);
+        word |= ((a >= 0) ? UINT32_C(1) : UINT32_C(0)) << i;
+        row += 2;
+    }
+    y[0] = word;
+    TRACE(1u, 'a', traced[0], 3u);
 }
 
-/* Layer 2: 3 inputs (packed -1/+1), 4 unit(s), levels -3 and 1, relu with shift 1 and limit 7. */
-static const uint32_t LAYER_2_WEIGHTS[4] = {
+/* Layer 2: 3 inputs (packed -1/+1), 4 unit(s), levels -3 and 1, relu with shift 1 and limit 7.
+ * Kernel: xnor, XNOR and popcount, unit by unit. */
+static const QHN_FLASH uint32_t LAYER_2_WEIGHTS[4] = {
     0x00000007u, 0x00000005u, 0x00000001u, 0x00000001u,
 };
 
-static const int32_t LAYER_2_BIAS[4] = {
+static const QHN_FLASH int8_t LAYER_2_BIAS[4] = {
     0, 1, 2, 3,
 };
 
-static const qhn_dense LAYER_2 = {
-    LAYER_2_WEIGHTS, LAYER_2_BIAS, 3u, 4u, -3, 1,
-};
-
-static void layer_2(const uint32_t *x, int32_t *y)
+QHN_NOINLINE static void layer_2(const uint32_t *x, uint8_t *y)
 {
-    qhn_dense_bits(&LAYER_2, x, y);
-    TRACE(2u, 'a', y, 4u);
-    qhn_relu(y, 4u, 1u, 7, y);
-    TRACE(2u, 'y', y, 4u);
+    const int32_t sum_all = qhn_sum_pm1(x, 3u);
+    const QHN_FLASH uint32_t *row = LAYER_2_WEIGHTS;
+    for (uint16_t i = 0u; i < 4u; i++) {
+        const int32_t dot = 3 - 2 * (int32_t)qhn_differing(row, x, 1u);
+        const int32_t a = (-3 * sum_all + 4 * ((dot + sum_all) / 2)) + LAYER_2_BIAS[i];
+
+        TRACE_A(i, a);
+        y[i] = (uint8_t)qhn_relu(a, 1u, 7);
+        TRACE_Y(i, y[i]);
+        row += 1;
+    }
+    TRACE(2u, 'a', traced[0], 4u);
+    TRACE(2u, 'y', traced[1], 4u);
 }
 
-/* Layer 3: 4 inputs (int32), 2 unit(s), levels 0 and 1, table of 5 value(s) from -2. */
-static const uint32_t LAYER_3_WEIGHTS[2] = {
+/* Layer 3: 4 inputs (uint8), 2 unit(s), levels 0 and 1, table of 5 value(s) from -2.
+ * Kernel: plain, additions where a weight bit is 1, unit by unit. */
+static const QHN_FLASH uint32_t LAYER_3_WEIGHTS[2] = {
     0x00000008u, 0x0000000bu,
 };
 
-static const int32_t LAYER_3_BIAS[2] = {
+static const QHN_FLASH int8_t LAYER_3_BIAS[2] = {
     -4, 4,
 };
 
-static const int32_t LAYER_3_TABLE[5] = {
+static const QHN_FLASH int8_t LAYER_3_TABLE[5] = {
     -7, -3, 0, 3, 7,
 };
 
-static const qhn_dense LAYER_3 = {
-    LAYER_3_WEIGHTS, LAYER_3_BIAS, 4u, 2u, 0, 1,
-};
-
-static void layer_3(const int32_t *x, int32_t *y)
+QHN_NOINLINE static void layer_3(const uint8_t *x, int8_t *y)
 {
-    qhn_dense_i32(&LAYER_3, x, y);
-    TRACE(3u, 'a', y, 2u);
-    qhn_table(y, 2u, -2, LAYER_3_TABLE, 5u, y);
-    TRACE(3u, 'y', y, 2u);
+    const QHN_FLASH uint32_t *row = LAYER_3_WEIGHTS;
+    for (uint16_t i = 0u; i < 2u; i++) {
+        const int32_t a = qhn_to_int32((uint32_t)LAYER_3_BIAS[i] + qhn_sum_hi_u8(row, x, 4u));
+
+        TRACE_A(i, a);
+        y[i] = LAYER_3_TABLE[qhn_table_index(a, -2, 5u)];
+        TRACE_Y(i, y[i]);
+        row += 1;
+    }
+    TRACE(3u, 'a', traced[0], 2u);
+    TRACE(3u, 'y', traced[1], 2u);
 }
 
-/* Layer 4: 2 inputs (int32), 3 unit(s), levels -1 and 1, identity. */
-static const uint32_t LAYER_4_WEIGHTS[3] = {
+/* Layer 4: 2 inputs (int8), 3 unit(s), levels -1 and 1, identity.
+ * Kernel: plain, additions where a weight bit is 1, unit by unit. */
+static const QHN_FLASH uint32_t LAYER_4_WEIGHTS[3] = {
     0x00000001u, 0x00000003u, 0x00000000u,
 };
 
-static const int32_t LAYER_4_BIAS[3] = {
+static const QHN_FLASH int8_t LAYER_4_BIAS[3] = {
     0, 0, -1,
 };
 
-static const qhn_dense LAYER_4 = {
-    LAYER_4_WEIGHTS, LAYER_4_BIAS, 2u, 3u, -1, 1,
-};
-
-static void layer_4(const int32_t *x, int32_t *y)
+QHN_NOINLINE static void layer_4(const int8_t *x, int32_t *y)
 {
-    qhn_dense_i32(&LAYER_4, x, y);
-    TRACE(4u, 'a', y, 3u);
+    const uint32_t base = 0u - qhn_sum_i8(x, 2u);
+    const QHN_FLASH uint32_t *row = LAYER_4_WEIGHTS;
+    for (uint16_t i = 0u; i < 3u; i++) {
+        const int32_t a = qhn_to_int32((uint32_t)LAYER_4_BIAS[i] + base + 0x00000002u * qhn_sum_hi_i8(row, x, 2u));
+
+        TRACE_A(i, a);
+        y[i] = a;
+        row += 1;
+    }
+    TRACE(4u, 'a', traced[0], 3u);
 }
 
 qhn_result tiny_2_pack(const uint8_t *bits, uint32_t *words)
@@ -114,9 +140,14 @@ qhn_result tiny_2_pack(const uint8_t *bits, uint32_t *words)
 
 qhn_result tiny_2_logits(const uint32_t *x, int32_t *logits)
 {
-    uint32_t y1[1];
-    int32_t y2[4];
-    int32_t y3[2];
+    union {
+        uint32_t words[1];
+        int8_t int8[2];
+    } odd;
+    union {
+        uint32_t words[1];
+        uint8_t uint8[4];
+    } even;
 
     if (x == NULL || logits == NULL) {
         return QHN_NULL_POINTER;
@@ -124,10 +155,10 @@ qhn_result tiny_2_logits(const uint32_t *x, int32_t *logits)
     if ((x[1] >> 2) != 0u) {
         return QHN_BAD_INPUT;
     }
-    layer_1(x, y1);
-    layer_2(y1, y2);
-    layer_3(y2, y3);
-    layer_4(y3, logits);
+    layer_1(x, odd.words);
+    layer_2(odd.words, even.uint8);
+    layer_3(even.uint8, odd.int8);
+    layer_4(odd.int8, logits);
     return QHN_OK;
 }
 

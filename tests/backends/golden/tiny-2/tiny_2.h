@@ -3,7 +3,7 @@
  * Input: 34 features, each -1 or 1.
  * Encoder of a raw feature: 1 where x >= offset, else 0, offset = 0.5.
  * Output: 3 int32 logit(s), then the index of a class: the largest logit, the lowest index of a tie.
- * The functions are re-entrant; they use about 52 bytes of stack for intermediate results.
+ * The functions are re-entrant; they use about 20 bytes of stack for intermediate results.
  */
 #ifndef TINY_2_H
 #define TINY_2_H

@@ -1,0 +1,170 @@
+"""Verilog export: one folder with the design, its test bench with vectors, and a page that describes it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from qhn2edge import modelfile
+from qhn2edge.backends import MODEL_FILE
+from qhn2edge.backends.verilog_bench import bench_files
+from qhn2edge.backends.verilog_options import VerilogOptions
+from qhn2edge.backends.verilog_page import describe_streams, page_values
+from qhn2edge.backends.verilog_parallel import (
+    ParallelDesign,
+    parallel_design,
+    part_body,
+    part_ports,
+    top_body,
+)
+from qhn2edge.backends.verilog_serial import SerialDesign, serial_design
+from qhn2edge.backends.verilog_serial_text import SerialText
+from qhn2edge.errors import ExportError
+from qhn2edge.model import Model
+from qhn2edge.resources import resource, resource_text
+
+PARALLEL_LIBRARY = ("qhn_valid.v",)
+SERIAL_LIBRARY = (
+    "qhn_collector.v",
+    "qhn_match16.v",
+    "qhn_ram.v",
+    "qhn_rom.v",
+    "qhn_sequencer.v",
+    "qhn_serial.v",
+    "qhn_unit.v",
+)
+
+DEFAULT_LEVELS = 3.0
+"""Levels of logic between two registers where no clock is asked for."""
+MAX_PARALLEL_WEIGHTS = 1_000_000
+_LEVEL_NS = 2.0
+_OVERHEAD_NS = 1.5
+"""A level of logic with its wires, and a register, on an iCE40 HX."""
+_TINY_BITS, _TINY_WEIGHTS = 16, 256
+_SMALL_WEIGHTS = 8192
+
+
+@dataclass(frozen=True)
+class VerilogFiles:
+    """A design and everything that is written of it.
+
+    Attributes:
+        design: the design.
+        sources: the Verilog files of the design, library included, top module first.
+        files: the text of every file but those of the library and the model.
+        library: the files copied from the library.
+    """
+
+    design: ParallelDesign | SerialDesign
+    sources: tuple[str, ...]
+    files: Mapping[str, str]
+    library: tuple[str, ...]
+
+
+def verilog_name(model: Model) -> str:
+    """Return the prefix of the files and modules of a model: the top module is this and ``_binn``."""
+    return model.name.replace("-", "_")
+
+
+def chosen_style(model: Model, options: VerilogOptions) -> str:
+    """Return the style asked for, else the one that suits the model's size."""
+    if options.style is not None:
+        return options.style
+    if model.input.n_bits <= _TINY_BITS and model.n_weight_bits <= _TINY_WEIGHTS:
+        return "combinational"
+    return "pipelined" if model.n_weight_bits <= _SMALL_WEIGHTS else "serial"
+
+
+def levels_for(clock_mhz: float | None) -> float:
+    """Return the levels of logic between two registers for a clock (measured on an iCE40 HX, at least 1)."""
+    if clock_mhz is None:
+        return DEFAULT_LEVELS
+    return max(1.0, (1000 / clock_mhz - _OVERHEAD_NS) / _LEVEL_NS)
+
+
+def design_of(model: Model, options: VerilogOptions = VerilogOptions()) -> ParallelDesign | SerialDesign:
+    """Return the design of a model.
+
+    Raises:
+        ExportError: the model has too many weights to be all logic.
+    """
+    style = chosen_style(model, options)
+    if style == "serial":
+        return serial_design(model)
+    if model.n_weight_bits > MAX_PARALLEL_WEIGHTS:
+        raise ExportError(
+            f"the model is too large for style {style}",
+            got=f"{model.n_weight_bits:,} weights",
+            expected=f"at most {MAX_PARALLEL_WEIGHTS:,}",
+            next_step="use --style serial",
+        )
+    return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
+
+
+def emit(model: Model, folder: Path, options: VerilogOptions = VerilogOptions()) -> tuple[str, ...]:
+    """Write the Verilog files of a model into a folder; equal models and options give equal files.
+
+    Args:
+        model: the model.
+        folder: an existing folder.
+        options: style and clock.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        ExportError: the model is too large for the style.
+        StorageError: the folder is not writable.
+    """
+    made = verilog_files(model, options)
+    for file_name, text in made.files.items():
+        (folder / file_name).write_text(text, encoding="ascii", newline="\n")
+    for file_name in made.library:
+        shutil.copyfile(resource("firmware", "rtl", file_name), folder / file_name)
+    modelfile.write(model, folder / MODEL_FILE)
+    return (*made.files, *made.library, MODEL_FILE)
+
+
+def verilog_files(model: Model, options: VerilogOptions = VerilogOptions()) -> VerilogFiles:
+    """Return everything that :func:`emit` writes."""
+    design, name = design_of(model, options), verilog_name(model)
+    values: dict[str, object] = {
+        "model": model.name,
+        "name": name,
+        "architecture": model.architecture,
+        "digest": model.digest,
+        **describe_streams(design),
+    }
+    if isinstance(design, SerialDesign):
+        text = SerialText(design, name)
+        modules, data, body, library = {}, text.files(), text.body(), SERIAL_LIBRARY
+    else:
+        modules, data, body, library = _parts(design, name), {}, top_body(design, name), PARALLEL_LIBRARY
+    modules = {f"{name}_binn.v": _fill("top.v.in", {**values, "body": body}), **modules}
+    vectors, n_vectors = bench_files(model, design.shape, name)
+    sources = (*modules, *library)
+    values |= page_values(design, sources=sources, data=tuple(data), n_vectors=n_vectors)
+    pages = {f"{name}_tb.v": _fill("tb.v.in", values), "README.md": _fill("README.md.in", values)}
+    return VerilogFiles(design, sources, {**modules, **data, **pages, **vectors}, library)
+
+
+def _parts(design: ParallelDesign, name: str) -> dict[str, str]:
+    return {
+        f"{name}_{part.name}.v": _fill(
+            "module.v.in",
+            {
+                "comment": f"// {part.comment}",
+                "module": f"{name}_{part.name}",
+                "ports": part_ports(part, pipelined=design.pipelined),
+                "body": part_body(part, pipelined=design.pipelined),
+            },
+        )
+        for part in design.parts
+    }
+
+
+def _fill(template: str, values: Mapping[str, object]) -> str:
+    return Template(resource_text("export", "verilog", template)).substitute(values)

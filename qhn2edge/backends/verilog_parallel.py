@@ -1,0 +1,245 @@
+"""The combinational and the pipelined style: one module a layer, all of its weights in the logic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from qhn2edge.backends.verilog_circuit import Add, AtLeast, Count, Select, pruned
+from qhn2edge.backends.verilog_layers import Format, Stage, head_stage, input_formats, layer_stage
+from qhn2edge.backends.verilog_pipeline import Schedule, schedule
+from qhn2edge.backends.verilog_stream import StreamShape, parallel_shape
+from qhn2edge.backends.verilog_text import ModuleText, vector_range
+from qhn2edge.layers import activation_kind
+from qhn2edge.model import Model
+
+
+@dataclass(frozen=True)
+class Part:
+    """One module of the design: a layer or the head.
+
+    Attributes:
+        name: the instance ("layer_1", "head").
+        comment: what it computes, in one line.
+        stage: its circuit and formats.
+        plan: its schedule.
+    """
+
+    name: str
+    comment: str
+    stage: Stage
+    plan: Schedule
+
+    @cached_property
+    def text(self) -> ModuleText:
+        """The text of the circuit."""
+        return ModuleText(self.stage.circuit, self.plan)
+
+    @property
+    def input_bits(self) -> int:
+        """Width of the input port; at least 1."""
+        return max(1, sum(form.n_bits for form in self.stage.inputs))
+
+    @property
+    def output_bits(self) -> int:
+        """Width of the output port; at least 1."""
+        return max(1, sum(form.n_bits for form in self.stage.outputs))
+
+
+@dataclass(frozen=True)
+class ParallelDesign:
+    """A design that takes a vector a beat.
+
+    Attributes:
+        model: the model.
+        parts: layers first to last, then the head if it is an argmax.
+        pipelined: whether the parts hold registers.
+    """
+
+    model: Model
+    parts: tuple[Part, ...]
+    pipelined: bool
+
+    @property
+    def shape(self) -> StreamShape:
+        """The streams."""
+        return parallel_shape(self.model)
+
+    @property
+    def latency_cycles(self) -> int:
+        """Clocks from the input's beat to the output's."""
+        return sum(part.plan.n_stages for part in self.parts) if self.pipelined else 1
+
+    @property
+    def registers(self) -> int:
+        """Flip-flops."""
+        inside = sum(part.text.n_registers() for part in self.parts)
+        return self.latency_cycles + (inside if self.pipelined else self.parts[-1].output_bits)
+
+    @property
+    def lookup_tables(self) -> int:
+        """Four-input lookup tables, before what synthesis still saves."""
+        return sum(_lookup_tables(op) for part in self.parts for op in part.stage.circuit.operations)
+
+
+def _lookup_tables(operation: object) -> int:
+    match operation:
+        case Count():
+            return 2
+        case Add(output=output) | Select(output=output):
+            return len(output)
+        case AtLeast():
+            return 1
+        case _:
+            return 4 * len(operation.output)  # type: ignore[attr-defined]  # every operation has an output
+
+
+def parallel_design(model: Model, levels: float | None) -> ParallelDesign:
+    """Return the design of a model.
+
+    Args:
+        model: the model.
+        levels: levels of logic between registers; None means none inside.
+    """
+    parts, formats = [], input_formats(model.input)
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        stage = layer_stage(layer, formats, ranges)
+        low, high = layer.levels
+        comment = (
+            f"Layer {number}: {layer.n_in} inputs, {layer.n_out} units, weights {low} and {high}, "
+            f"{activation_kind(layer.activation)}."
+        )
+        parts.append(_part(f"layer_{number}", comment, stage, levels))
+        formats = stage.outputs
+    if model.head.kind == "argmax":
+        comment = "Head: the index of the first largest logit, then the logits."
+        parts.append(_part("head", comment, head_stage(formats), levels))
+    return ParallelDesign(model, tuple(parts), pipelined=levels is not None)
+
+
+def _part(name: str, comment: str, stage: Stage, levels: float | None) -> Part:
+    stage = replace(stage, circuit=pruned(stage.circuit))
+    return Part(name, comment, stage, schedule(stage.circuit, levels))
+
+
+# ---- text ----
+
+
+def part_ports(part: Part, *, pipelined: bool) -> str:
+    """Return the ports of a part's module."""
+    clock = ["  input  wire i_clk,", "  input  wire i_en,  // high: all registers move"] if pipelined else []
+    return "\n".join(
+        [
+            *clock,
+            f"  input  wire {vector_range(part.input_bits)}i_x,",
+            f"  output wire {vector_range(part.output_bits)}o_y",
+        ]
+    )
+
+
+def part_body(part: Part, *, pipelined: bool) -> str:
+    """Return the statements of a part's module."""
+    body = part.text.body()
+    unused = ["i_x"] if not part.stage.circuit.inputs else []
+    if pipelined and "posedge" not in body:
+        unused += ["i_clk", "i_en"]
+    lines = [body] if body else []
+    if unused:
+        lines.append(f"\n  wire unused_ports = &{{1'b0, {', '.join(unused)}}};")
+    outputs = part.text.outputs() if part.stage.circuit.outputs else "1'b0"
+    return "\n".join([*lines, f"\n  assign o_y = {outputs};"])
+
+
+def top_body(design: ParallelDesign, name: str) -> str:
+    """Return the statements of the top module."""
+    shape, n_bits = design.shape, design.model.input.n_bits
+    lines = [
+        f"  wire {vector_range(n_bits)}x = s_axis_tdata{_select(0, n_bits, 8 * shape.s_bytes)};",
+        "  wire en;",
+        "",
+        f"  qhn_valid #(.STAGES({design.latency_cycles})) stages (",
+        "    .i_clk(i_clk), .i_rst(i_rst), .o_en(en),",
+        "    .s_tvalid(s_axis_tvalid), .s_tready(s_axis_tready),",
+        "    .m_tvalid(m_axis_tvalid), .m_tready(m_axis_tready)",
+        "  );",
+    ]
+    source = "x"
+    for part in design.parts:
+        target = "best" if part.name == "head" else part.name.replace("layer_", "y")
+        clock = ".i_clk(i_clk), .i_en(en), " if design.pipelined else ""
+        lines += [
+            "",
+            f"  wire {vector_range(part.output_bits)}{target};",
+            f"  {name}_{part.name} {part.name} ({clock}.i_x({source}), .o_y({target}));",
+        ]
+        source = target
+    fields = _fields(design, source)
+    if design.pipelined:
+        lines += ["", f"  assign m_axis_tdata = {{\n{fields}\n  }};"]
+    else:
+        bits = design.parts[-1].output_bits
+        lines += [
+            "",
+            f"  reg {vector_range(bits)}result;",
+            "  always @(posedge i_clk) if (en) result <= " + source + ";",
+            f"  assign m_axis_tdata = {{\n{_fields(design, 'result')}\n  }};",
+        ]
+    lines.append("  assign m_axis_tlast = 1'b1;")
+    unused = [source if design.pipelined else "result"] if _constant_result(design) else []
+    if n_bits < 8 * shape.s_bytes:
+        unused.append(f"s_axis_tdata[{8 * shape.s_bytes - 1}:{n_bits}]")
+    if unused:
+        lines.append(f"\n  wire unused = &{{1'b0, {', '.join(unused)}}};")
+    return "\n".join(lines)
+
+
+def _constant_result(design: ParallelDesign) -> bool:
+    return not any(form.n_bits for form in design.parts[-1].stage.outputs)
+
+
+def _fields(design: ParallelDesign, source: str) -> str:
+    """Return the logits from the last to the first, then the label, each as wide as a field."""
+    last, width = design.parts[-1], 8 * design.shape.field_bytes
+    formats: Sequence[Format] = last.stage.outputs
+    label, low = None, 0
+    if design.model.head.kind == "argmax":
+        n_bits, formats = formats[0].n_bits, formats[1:]
+        label, low = _unsigned_field(source, n_bits, last.output_bits, width), n_bits
+    logits = []
+    for form in formats:
+        logits.append(_signed_field(source, low, form, last.output_bits, width))
+        low += form.n_bits
+    if label is None:
+        label = _threshold_field(source, formats[0], width)
+    texts = [f"    {text},  // logit {i}" for i, text in reversed(list(enumerate(logits)))]
+    return "\n".join([*texts, f"    {label}  // class index"])
+
+
+def _threshold_field(source: str, form: Format, width: int) -> str:
+    if not form.n_bits:
+        return f"{width}'d{int(form.offset >= 0)}"
+    top = _select(form.n_bits - 1, form.n_bits, form.n_bits)
+    return f"{{{width - 1}'d0, ~{source}{top}}}"
+
+
+def _unsigned_field(source: str, n_bits: int, total: int, width: int) -> str:
+    text = f"{source}{_select(0, n_bits, total)}"
+    return text if n_bits == width else f"{{{width - n_bits}'d0, {text}}}"
+
+
+def _signed_field(source: str, low: int, form: Format, total: int, width: int) -> str:
+    if not form.n_bits:
+        return f"{width}'d{form.offset % (1 << width)}"
+    high = low + form.n_bits
+    text = f"{source}{_select(low, high, total)}"
+    if form.n_bits == width:
+        return text
+    return f"{{{{{width - form.n_bits}{{{source}{_select(high - 1, high, total)}}}}}, {text}}}"
+
+
+def _select(low: int, high: int, total: int) -> str:
+    """Return the selection of bits low..high-1 of a vector of ``total`` bits."""
+    if high - low == total:
+        return ""
+    return f"[{low}]" if high - low == 1 else f"[{high - 1}:{low}]"
