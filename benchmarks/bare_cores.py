@@ -27,7 +27,14 @@ _PAINT = b"\xa5"
 _LIMIT = 50_000_000
 _BUILD_TIMEOUT_S = 300.0
 
-_FREESTANDING = ("-g", "-ffreestanding", "-nostdlib", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+_FREESTANDING = (
+    "-g",
+    "-ffreestanding",
+    "-nostdlib",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wl,--gc-sections",
+)
 _ZIG = (sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all")
 _GCC_ARM = ("arm-none-eabi-gcc", "-mthumb")
 _ZIG_ARM = (*_ZIG, "-target", "thumb-freestanding-eabi")

@@ -34,14 +34,14 @@ def activations() -> st.SearchStrategy[Activation]:
 
 
 @st.composite
-def models(draw: st.DrawFn, kind: str | None = None) -> Model:
+def models(draw: st.DrawFn, kind: str | None = None, widths: st.SearchStrategy[int] = WIDTHS) -> Model:
     """Return a random valid model: 1 to 3 layers, widths 1 to 70, every level pair, activation and head."""
     kind = draw(st.sampled_from(sorted(ENCODERS))) if kind is None else kind
-    source = Input(draw(WIDTHS), ENCODERS[kind])
+    source = Input(draw(widths), ENCODERS[kind])
     head_kind = draw(st.sampled_from(("threshold", "argmax")))
     n_classes = 2 if head_kind == "threshold" else draw(st.integers(2, 12))
     head = Head(head_kind, tuple(f"c{i}" for i in range(n_classes)))
-    hidden = draw(st.lists(st.tuples(WIDTHS, activations()), max_size=2))
+    hidden = draw(st.lists(st.tuples(widths, activations()), max_size=2))
     low, high = (np.full(source.n_features, end, dtype=np.int64) for end in (source.low, source.high))
     layers = []
     for n_out, activation in [*hidden, (head.n_logits, Identity())]:

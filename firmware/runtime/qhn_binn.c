@@ -72,7 +72,7 @@ qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words)
 uint32_t qhn_differing(const QHN_FLASH uint32_t *row, const uint32_t *x, uint16_t n_words)
 {
     const uint32_t *const end = x + n_words;
-    qhn_count differing = 0u;
+    uint32_t differing = 0u;
 
     do {
         uint32_t word = *row ^ *x;
@@ -87,7 +87,7 @@ uint32_t qhn_differing(const QHN_FLASH uint32_t *row, const uint32_t *x, uint16_
 int32_t qhn_sum_pm1(const uint32_t *x, uint16_t n)
 {
     const uint32_t *const end = x + QHN_WORDS(n);
-    qhn_count ones = 0u;
+    uint32_t ones = 0u;
 
     do {
         uint32_t word = *x;

@@ -115,9 +115,9 @@ _METHOD = (
     "Shares carry Wilson 95 % intervals, means percentile-bootstrap 95 % intervals. The exponent is the "
     "slope of log(mean calls) against log(2^N / M) by least squares over a family's sizes, with a bootstrap "
     f"interval over runs; it counts as 1/2 when the interval lies within 1/2 -+ {NEAR_HALF}, and as another "
-    "at these sizes when it lies outside. Oracle calls alone grow faster, as measurements without any suffice "
-    "where the networks are few. Calls are fewer when the interval of their mean (against greedy: of the "
-    "difference of the means) lies below. High probability means above 1/2.",
+    "at these sizes when it lies outside. Oracle calls alone grow faster, as measurements without any "
+    "suffice where the networks are few. Calls are fewer when the interval of their mean (against greedy: "
+    "of the difference of the means) lies below. High probability means above 1/2.",
 )
 
 
@@ -158,7 +158,7 @@ def spent(search: FoundMinimum, lowest: float) -> tuple[int, int]:
 
 def total(result: JsonObject) -> FloatArray:
     """Return what every search of a unit spent, float64 [runs]: oracle calls and networks measured."""
-    return np.array([result["calls"], result["measured"]], dtype=np.float64).sum(axis=0)
+    return np.array(result["calls"], dtype=np.float64) + np.array(result["measured"], dtype=np.float64)
 
 
 def greedy_evaluations(cost: CostFunction, lowest: float, rng: np.random.Generator) -> int:

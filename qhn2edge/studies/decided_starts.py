@@ -1,9 +1,8 @@
-"""Training from starts in which a choice is decided: the same circuit, other angles to begin with.
+"""Training from starts in which a choice is decided: the same circuit, one of its qubits held.
 
 A bit that chooses an architecture is soon driven to the value that costs less at random weights, whichever is
-better at trained ones. Here the choices of the last bit take turns: a start begins with its qubit in a basis
-state, all other angles random. There the gradient in that qubit's angles vanishes, so the start keeps it, and
-the cheapest network of all starts decides.
+better at trained ones. Here the values of the last bit take turns: a start holds its qubit in a basis state
+and trains the others, and the cheapest network of all starts decides.
 """
 
 from __future__ import annotations
@@ -22,13 +21,19 @@ from qhn2edge.studies.cases import Case
 
 
 class DecidedRecipe(SampledRecipe):
-    """Training on measurements in which restart r begins with the last bit 1 (r even) or 0 (r odd)."""
+    """Training on measurements in which restart r holds the last bit at 1 (r even) or 0 (r odd)."""
 
     def start(self, number: int) -> SampledRunning:
-        """Draw the angles as ever, but decide the last bit."""
-        running = super().start(number)
+        """Draw the angles as ever, and decide the last bit."""
+        return self._decided(number, super().start(number))
+
+    def _step(self, number: int, running: SampledRunning) -> SampledRunning:
+        # The gradient vanishes in a basis state, but Adam would turn its rounding errors into full steps.
+        return self._decided(number, super()._step(number, running))
+
+    def _decided(self, number: int, running: SampledRunning) -> SampledRunning:
         theta = decided_angles(self.ansatz, running.state.theta, 1 - number % 2)
-        return replace(running, state=self.optimizer.init(theta))
+        return replace(running, state=replace(running.state, theta=theta))
 
 
 def decided_angles(ansatz: Ansatz, theta: FloatArray, value: int) -> FloatArray:
@@ -50,7 +55,7 @@ def decided_angles(ansatz: Ansatz, theta: FloatArray, value: int) -> FloatArray:
 
 
 def train_decided(case: Case, data: DataSet, settings: TrainingSettings) -> TrainingResult:
-    """Train like ``train`` on measurements, from starts with a decided last bit."""
+    """Train like ``train`` on measurements, from starts that hold the last bit."""
     recipe = DecidedRecipe(case.cost(data), settings)
     restarts = tuple(finish_restart(recipe, number) for number in range(settings.restarts))
     return summarise(case.search_space(data), data, settings, None, restarts)

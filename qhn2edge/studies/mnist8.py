@@ -51,7 +51,7 @@ MARGIN = 0.01
 # The methods, in the order of the table; the first is trained first, as its cost evaluations are the budget.
 METHODS: Mapping[str, str] = {
     TRAINED: "circuit, REINFORCE",
-    UNDECIDED: "the same, random choice",
+    UNDECIDED: "the same, choice trained",
     "spsa": "circuit, SPSA",
     "qn-spsa": "circuit, QN-SPSA",
     PRODUCT: "product state, REINFORCE",
@@ -88,7 +88,7 @@ _METHOD = (
     "Those of the circuit trained with REINFORCE, all its starts and validation included, are the budget of "
     "that run's classical searches; SPSA and QN-SPSA, from one start on the mean cost as in the source, take "
     "as many steps as surely fit into it, and the product state (depth 1) has the recipe of the circuit; so "
-    "has the row with random choice, but for its starts, all of whose angles are random. "
+    "has the row with the choice trained, but for that. "
     "Annealing fits its schedule to the budget. Straight-through training is charged one evaluation for an "
     "epoch's gradients. The overlaps of QN-SPSA are exact and charged nothing.",
     "Every method's network is the bitstring with the lowest training cost that it has seen. The signs of "
@@ -224,10 +224,10 @@ def _notes(settings: StudySettings, runs: Mapping[str, list[JsonObject]]) -> tup
         f"{validation:,} validation shots, and the cheapest network that was measured is the result.",
         "The choice of the output's activation is a bit like the others, and at random weights ReLU costs "
         "several times what sigmoid does, so that training from random angles decides for sigmoid at once; "
-        "trained, ReLU is often cheaper. The starts therefore begin with the qubit of that choice in a basis "
-        "state, ReLU, sigmoid, ReLU, where its gradient vanishes, and all other angles random: the cheapest "
-        "network of all starts decides. A row of the table shows what random angles throughout give. "
-        "Straight-through training too takes the choices in turn, as they have no gradient.",
+        "trained, ReLU is often cheaper. The starts therefore hold the qubit of that choice in a basis "
+        "state, in turn for ReLU, sigmoid, ReLU, and train all others: the cheapest network of all starts "
+        "decides. A row of the table shows what comes of training that qubit too, from random angles. "
+        "Straight-through training takes the choices in turn likewise, as they have no gradient.",
         "The recipe was chosen by its training cost on other splits, at a budget with which the study ends "
         "in minutes. SPSA and QN-SPSA, which spend two sets of shots a step, are far from converged at this "
         "budget. The source calls its experiment preliminary and trains with QN-SPSA; REINFORCE, the other "

@@ -75,11 +75,11 @@ def test_decided_starts(depth: int, value: int) -> None:
 
 
 def test_decided_starts_take_turns() -> None:
-    """Restarts begin with the last bit 1, 0, 1; training keeps it, and each depends on itself only."""
+    """Restarts hold the last bit at 1, 0, 1 through training, and each depends on itself only."""
     case, data = CASES[1], CASES[1].load(1)
     settings = TrainingSettings(
         optimizer="reinforce",
-        optimizer_options={"max_iterations": 2},
+        optimizer_options={"max_iterations": 12, "learning_rate": 0.5},
         depth=2,
         restarts=3,
         engine="mps",
