@@ -129,7 +129,8 @@ class BareCore:
         with program.open("rb") as stream:
             elf = ELFFile(stream)
             self.flash_bytes = self._load(elf)
-            for symbol in elf.get_section_by_name(".symtab").iter_symbols():
+            table: Any = elf.get_section_by_name(".symtab")
+            for symbol in table.iter_symbols():
                 if symbol["st_info"]["type"] == "STT_FUNC":
                     self.functions[symbol.name] = (symbol["st_value"] & ~1, symbol["st_size"])
         self._layers = {

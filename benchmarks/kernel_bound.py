@@ -1,13 +1,17 @@
 """A lower bound on the instructions of a bit network, for the whole family of kernels that the exporter has.
 
-The bound of a layer is the least over two families, with units in words of 32 bits, for a given greatest number g of
-inputs whose joint value selects an entry of a table (flash grows with 2^g / g):
+The bound of a layer is the least over two families, with units in words of 32 bits, for a given greatest
+number g of inputs whose joint value selects an entry of a table (flash grows with 2^g / g):
 
-- carry-save: a group of k <= g inputs yields its count as ceil(log2(k + 1)) slices a block of 32 units. Each group
-  takes an instruction for its index and each slice one to load (a pair loads in two); each full adder, which takes one
+- carry-save: a group of k <= g inputs yields its count as ceil(log2(k + 1)) slices a block of 32 units. Each
+group
+  takes an instruction for its index and each slice one to load (a pair loads in two); each full adder, which
+  takes one
   slice away, is five two-operand logical instructions, and all slices but the planes of the result must go.
-- table sums: fields of b = ceil(log2(n + 1)) bits, floor(32 / b) units a word. Each group takes an instruction for its
-  index, each word one load and one addition; each unit's result takes an instruction to extract and one to store.
+- table sums: fields of b = ceil(log2(n + 1)) bits, floor(32 / b) units a word. Each group takes an
+instruction for its
+  index, each word one load and one addition; each unit's result takes an instruction to extract and one to
+  store.
 
 Nothing else is counted: no call, no loop, no move, no spill, no argmax beyond a comparison a class.
 """
@@ -38,7 +42,7 @@ def layer_bound(layer: Dense, greatest_group: int) -> int:
     sums = min(_sums(layer, k) for k in range(1, greatest_group + 1))
     if not isinstance(layer.activation, Sign):
         return sums
-    return min(sums, min(_carry_save(layer, k) for k in range(1, greatest_group + 1)))
+    return min(sums, *(_carry_save(layer, k) for k in range(1, greatest_group + 1)))
 
 
 def _carry_save(layer: Dense, k: int) -> int:

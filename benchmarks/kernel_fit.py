@@ -1,7 +1,7 @@
-"""Fits what one of each of a kernel's quantities costs on a core, and writes qhn2edge/backends/kernel_costs.toml.
+"""Fits what each of a kernel's quantities costs on a core, and writes qhn2edge/backends/kernel_costs.toml.
 
-Layers of several shapes are counted with every kernel that fits them; the factors are those not below 0 that make
-the sum of squared relative errors least.
+Layers of several shapes are counted with every kernel that fits them; the factors are those not below 0 that
+make the sum of squared relative errors least.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import qhn2edge.backends
 from kernel_counts import count
 from kernel_networks import Network
 
+import qhn2edge.backends
 from qhn2edge.backends.c_kernels import COSTS_FILE, KERNELS, MOST_FLASH_BYTES, Kernel
 from qhn2edge.backends.c_options import COptions
 from qhn2edge.backends.c_plan import LayerPlan, plan_layers
@@ -69,7 +69,7 @@ def _can_run(kernel: Kernel, plan: LayerPlan) -> bool:
 
 
 def fit(rows: Sequence[Measured]) -> tuple[tuple[float, ...], float]:
-    """Return the factors of one kernel on one core and the greatest relative error of the counts they give."""
+    """Return the factors of one kernel on one core and the greatest relative error of their counts."""
     from scipy.optimize import nnls
 
     quantities = np.array([row.quantities for row in rows], dtype=float)
@@ -83,7 +83,7 @@ def fit(rows: Sequence[Measured]) -> tuple[tuple[float, ...], float]:
 def write_costs(costs: dict[str, dict[str, tuple[float, ...]]]) -> Path:
     """Write the factors of all cores and kernels, and return the file."""
     lines = [
-        "# Written by benchmarks/kernels.py: what each quantity of a kernel (c_kernels.py) costs, in instructions;",
+        "# Written by benchmarks/kernels.py: what each quantity of a kernel (c_kernels.py) costs, in instructions;",  # noqa: E501
         "# on avr in cycles.",
     ]
     for core, kernels in costs.items():
@@ -103,6 +103,6 @@ def wrong_choices(rows: Sequence[Measured], costs: dict[str, tuple[float, ...]])
         chosen = min(layers, key=lambda row: float(np.dot(costs[row.kernel], row.quantities)))
         if chosen.count > best.count:
             lines.append(
-                f"{best.core}: {title} takes {chosen.count:,.0f} with {chosen.kernel}, {best.count:,.0f} with {best.kernel}"
+                f"{best.core}: {title} takes {chosen.count:,.0f} with {chosen.kernel}, {best.count:,.0f} with {best.kernel}"  # noqa: E501
             )
     return lines

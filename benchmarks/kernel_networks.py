@@ -1,4 +1,4 @@
-"""The networks of the kernel benchmark, and what any kernel is compared with: the plain int8 multiply loop."""
+"""The networks of the kernel benchmark, and what kernels are compared with: the plain int8 multiply loop."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.backends.c_plan import C_TYPES, buffer_length, plan_layers
 from qhn2edge.backends.c_options import COptions
+from qhn2edge.backends.c_plan import C_TYPES, buffer_length, plan_layers
 from qhn2edge.backends.c_text import c_name
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.layers import Dense, Identity, Sign, pack_bits
@@ -22,7 +22,7 @@ SEED = 20230119
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the benchmark: kind of input, widths; hidden layers are signs, weights and biases random."""
+    """A network of the benchmark: kind of input, widths; hidden layers are signs, all else is random."""
 
     kind: str
     widths: tuple[int, ...]
@@ -36,7 +36,7 @@ class Network:
     def model(self, name: str = "network") -> Model:
         """Return the model; equal networks have equal weights."""
         rng = np.random.default_rng([SEED, *self.widths])
-        layers = []
+        layers: list[Dense] = []
         for n_in, n_out in itertools.pairwise(self.widths):
             weights = rng.integers(0, 2, (n_out, n_in), dtype=np.uint8)
             activation = Identity() if len(layers) == len(self.widths) - 2 else Sign()

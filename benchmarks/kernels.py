@@ -1,9 +1,12 @@
 """Instructions (AVR: cycles), stack and flash of one prediction, for all kernels on all cores; and the peer.
 
-Run from the checkout: ``python benchmarks/kernels.py``. It writes results/kernels.json and .md; with ``--fit`` it
-first counts layers of many shapes and writes qhn2edge/backends/kernel_costs.toml, from which the exporter chooses.
+Run from the checkout: ``python benchmarks/kernels.py``. It writes results/kernels.json and .md; with
+``--fit`` it
+first counts layers of many shapes and writes qhn2edge/backends/kernel_costs.toml, from which the exporter
+chooses.
 
-Counts are of ``NAME_predict`` from its first instruction to its return, in Unicorn (one hook a instruction) on
+Counts are of ``NAME_predict`` from its first instruction to its return, in Unicorn (one hook a instruction)
+on
 Cortex-M0, M3, M4 and RV32IMAC, and cycles of simavr's ATmega328P; the mean of ten random inputs, every answer
 compared with the interpreter's. They are the same on every machine. The peer is the int8 multiply loop of
 kernel_networks.py, compiled with the same flags: -O3 for speed, -Os for size, -ffreestanding.
@@ -108,8 +111,8 @@ def page(rows: list[Row], tools: dict[str, str]) -> str:
     """Return the results as Markdown."""
     parts = [
         "# Kernels: what one prediction costs",
-        "Instructions of `NAME_predict` (ATmega328P: cycles), mean of ten random inputs, -1/+1 weights, biases -4 to",
-        "4, hidden layers are signs. Written by `python benchmarks/kernels.py`; the counts are the same on every",
+        "Instructions of `NAME_predict` (ATmega328P: cycles), mean of ten random inputs, -1/+1 weights, biases -4 to",  # noqa: E501
+        "4, hidden layers are signs. Written by `python benchmarks/kernels.py`; the counts are the same on every",  # noqa: E501
         "machine. " + "; ".join(f"{name}: {version}" for name, version in tools.items()) + ".",
         "",
         "## Targets",
@@ -124,7 +127,7 @@ def page(rows: list[Row], tools: dict[str, str]) -> str:
         _bounds(rows),
         "",
         "## Every kernel, layer by layer",
-        "Layers that a kernel does not fit are marked with a dash (another kernel ran them). gcc, for speed; flash of",
+        "Layers that a kernel does not fit are marked with a dash (another kernel ran them). gcc, for speed; flash of",  # noqa: E501
         "the whole model in bytes.",
         _kernels(rows),
     ]
@@ -163,7 +166,7 @@ def _chosen(rows: list[Row]) -> str:
         peer = find(rows, row["network"], row["core"], PEER)["total"]
         layers = " + ".join(f"{n:,.0f}" for n in row["layers"])
         lines.append(
-            f"| {NETWORKS[row['network']].title} | {TITLES[row['core']]} | {row['compiler']} | {row['optimize']} "
+            f"| {NETWORKS[row['network']].title} | {TITLES[row['core']]} | {row['compiler']} | {row['optimize']} "  # noqa: E501
             f"| {', '.join(row['kernels'])} | {row['total']:,.0f} | {layers} | {row['stack_bytes']} "
             f"| {row['flash_bytes']:,} | {peer:,.0f} |"
         )

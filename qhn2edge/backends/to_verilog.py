@@ -11,7 +11,7 @@ from string import Template
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
 from qhn2edge.backends.verilog_bench import bench_files
-from qhn2edge.backends.verilog_options import VerilogOptions
+from qhn2edge.backends.verilog_options import AS_SUITS, VerilogOptions
 from qhn2edge.backends.verilog_page import describe_streams, page_values
 from qhn2edge.backends.verilog_parallel import (
     ParallelDesign,
@@ -85,7 +85,7 @@ def levels_for(clock_mhz: float | None) -> float:
     return max(1.0, (1000 / clock_mhz - _OVERHEAD_NS) / _LEVEL_NS)
 
 
-def design_of(model: Model, options: VerilogOptions = VerilogOptions()) -> ParallelDesign | SerialDesign:
+def design_of(model: Model, options: VerilogOptions = AS_SUITS) -> ParallelDesign | SerialDesign:
     """Return the design of a model.
 
     Raises:
@@ -104,7 +104,7 @@ def design_of(model: Model, options: VerilogOptions = VerilogOptions()) -> Paral
     return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
 
 
-def emit(model: Model, folder: Path, options: VerilogOptions = VerilogOptions()) -> tuple[str, ...]:
+def emit(model: Model, folder: Path, options: VerilogOptions = AS_SUITS) -> tuple[str, ...]:
     """Write the Verilog files of a model into a folder; equal models and options give equal files.
 
     Args:
@@ -128,7 +128,7 @@ def emit(model: Model, folder: Path, options: VerilogOptions = VerilogOptions())
     return (*made.files, *made.library, MODEL_FILE)
 
 
-def verilog_files(model: Model, options: VerilogOptions = VerilogOptions()) -> VerilogFiles:
+def verilog_files(model: Model, options: VerilogOptions = AS_SUITS) -> VerilogFiles:
     """Return everything that :func:`emit` writes."""
     design, name = design_of(model, options), verilog_name(model)
     values: dict[str, object] = {
@@ -138,6 +138,7 @@ def verilog_files(model: Model, options: VerilogOptions = VerilogOptions()) -> V
         "digest": model.digest,
         **describe_streams(design),
     }
+    library: tuple[str, ...]
     if isinstance(design, SerialDesign):
         text = SerialText(design, name)
         modules, data, body, library = {}, text.files(), text.body(), SERIAL_LIBRARY

@@ -1,6 +1,7 @@
 """A circuit as a list of operations on words of bits: what the Verilog export prints, and can evaluate.
 
-A *literal* is a bit or its complement: ``2 * net`` is the net itself, ``2 * net + 1`` its complement. Net 0 is
+A *literal* is a bit or its complement: ``2 * net`` is the net itself, ``2 * net + 1`` its complement. Net 0
+is
 the constant 0, so the literals 0 and 1 are the constants. A *word* is a tuple of literals, least significant
 bit first. Operations are in an order in which each reads only what comes before it.
 """
@@ -297,7 +298,7 @@ def _load_signed(nets: NDArray[np.bool_], word: Word) -> Int64Array:
     return signed
 
 
-def _value_of(operation: Operation, nets: NDArray[np.bool_]) -> Int64Array:
+def _value_of(operation: Operation, nets: NDArray[np.bool_]) -> Int64Array:  # noqa: PLR0911
     match operation:
         case Count(bits=bits):
             return sum((_load(nets, (bit,)) for bit in bits), np.zeros(nets.shape[1], dtype=np.int64))

@@ -1,11 +1,13 @@
 """Turns a dense layer, and the head, into circuits that compute exactly the interpreter's integers.
 
-With inputs of value offset + scale * u_j, u_j unsigned, and a reference (``verilog_reference.py``) an accumulator is
+With inputs of value offset + scale * u_j, u_j unsigned, and a reference (``verilog_reference.py``) an
+accumulator is
 
     a_i = constant_i + sigma_i m (d C_i + B),    C_i = sum_{j in D_i} v_j,    B = sum_j beta_j v_j,
 
-where v_j is u_j, or its complement where the reference is the higher level, sigma_i is -1 or +1, and m > 0 and
-d > 0 are the same for all units. The sums C_i and the parts of B are planned together (``verilog_sharing.py``). A sign
+where v_j is u_j, or its complement where the reference is the higher level, sigma_i is -1 or +1, and m > 0
+and d > 0 are the same for all units. The sums C_i and the parts of B are planned together
+(``verilog_sharing.py``). A sign
 needs one comparison of d C_i with a constant and -B; where that takes an adder, only its highest bit is used.
 """
 
@@ -61,8 +63,8 @@ class Stage:
     """A part of the network as a circuit.
 
     Attributes:
-        circuit: one input word a value that enters and is not constant; one output word a value that leaves and
-            is not constant.
+        circuit: one input word a value that enters and is not constant; one output word a value that leaves
+            and is not constant.
         inputs, outputs: formats of all values, the constant ones included.
     """
 
@@ -328,7 +330,7 @@ class _Sums:
         )
 
     def _build(self, plan: SumPlan, note: str) -> list[Word]:
-        words: list[Word] = [term for term in self.terms]
+        words: list[Word] = list(self.terms)
         for node in plan.nodes[len(words) :]:
             parts = [words[part] for part in node.parts]
             if plan.is_count(node):

@@ -1,4 +1,4 @@
-"""What the page and the top module of an exported design say about it: streams, latency, throughput, resources."""
+"""What page and top module of an exported design say about it: streams, latency, throughput, resources."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Cuts a circuit into pipeline stages: which operation happens in which clock cycle.
 
-Every operation takes a number of *levels*: one for a function of a few bits, a little more for a carry chain. A
+Every operation takes a number of *levels*: one for a function of a few bits, a little more for a carry chain.
+A
 stage holds at most a given number of levels. An operation goes into the earliest stage in which it still fits
 after its inputs; whatever is read in a later stage than it was made in passes through registers.
 """

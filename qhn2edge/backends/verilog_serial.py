@@ -1,12 +1,13 @@
 """The serial style: weights in block memory, a few units side by side, a layer folded over time.
 
-The engine (``firmware/rtl/qhn_serial.v``) counts agreements of weight bits with the bit planes of the inputs. For
-inputs v_j = offset + scale u_j with u_j of p bits, weights lo and hi, and the count C of a unit with z weights lo,
+The engine (``firmware/rtl/qhn_serial.v``) counts agreements of weight bits with the bit planes of the inputs.
+For inputs v_j = offset + scale u_j with u_j of p bits, weights lo and hi, and the count C of a unit with z
+weights lo,
 
     2 (a - b) = 2 offset sum_j w_j + scale ((hi + lo) sum_j u_j + (hi - lo) (C - z (2^p - 1))),
 
-so a = (bias + c_total T + c_sum C) >> shift with constants of the layer, a bias of the unit, and T = sum_j u_j, which is the
-count of a unit whose weights are all hi. Where hi = -lo, T is not needed.
+so a = (bias + c_total T + c_sum C) >> shift with constants of the layer, a bias of the unit, and T = sum_j
+u_j, which is the count of a unit whose weights are all hi. Where hi = -lo, T is not needed.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class SerialLayer:
         n_low = (layer.weights_bin == 0).sum(axis=1)
         plain = layer.bias.astype(np.int64) - self.table_low + self.inputs.offset * layer.weights.sum(axis=1)
         found = (plain << self.shift) - self.sum_factor * top * n_low
-        return [0] * self.has_total + found.tolist()
+        return [*([0] * self.has_total), *(int(value) for value in found)]
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -199,7 +200,9 @@ class SerialDesign:
     @property
     def sum_bits(self) -> int:
         """Bits of a sum."""
-        return max(6, *((l.layer.n_in * ((1 << l.inputs.n_bits) - 1)).bit_length() for l in self.layers))
+        return max(
+            6, *((one.layer.n_in * ((1 << one.inputs.n_bits) - 1)).bit_length() for one in self.layers)
+        )
 
     @property
     def a_bits(self) -> int:
@@ -213,7 +216,7 @@ class SerialDesign:
 
 
 def serial_cycles(layer: SerialLayer, n_units: int) -> int:
-    """Return the clocks of a layer, about: a group takes as long as reading it, or as working off its sums."""
+    """Return the clocks of a layer, about: a group takes as long as reading it, or as finishing its sums."""
     n_groups = -(-layer.n_slots // n_units)
     drain = 2 * min(n_units, layer.n_slots) + 6
     return n_groups * max(layer.x_words + 1, drain) + drain

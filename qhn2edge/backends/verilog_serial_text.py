@@ -1,4 +1,4 @@
-"""Verilog text of a serial design: tables of its layers, and the way from a sum to an accumulator and a value."""
+"""Verilog text of a serial design: tables of its layers, and the way from a sum to a value."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class SerialText:
             terms.append("total" if all(totals) else f"(first_is_total ? total : {width}'d0)")
             factor = self._by_layer([layer.total_factor for layer in self.layers])
             lines += [
-                f"  reg {vector_range(width)}total;  // what the inputs of the layer add to each of its units",
+                f"  reg {vector_range(width)}total;  // what the inputs of the layer add to each of its units",  # noqa: E501
                 f"  always @(posedge i_clk) if (use_value && is_total) total <= {factor};",
             ]
         lines.append(f"  always @(posedge i_clk) if (add) a <= {' + '.join(terms)};")
@@ -191,7 +191,7 @@ class SerialText:
             lines += [
                 f"  wire {vector_range(self.bias_bits)}bias;",
                 f"  qhn_rom #(.WIDTH({self.bias_bits}), .DEPTH({self.n_slots}), .ADDRESS_BITS({n_bits}),",
-                f'    .FILE("{self.name}_biases.hex")) bias_memory (.i_clk(i_clk), .i_address(slot), .o_data(bias));',
+                f'    .FILE("{self.name}_biases.hex")) bias_memory (.i_clk(i_clk), .i_address(slot), .o_data(bias));',  # noqa: E501
             ]
             return lines
         bits = self.n_slots * self.bias_bits
@@ -272,7 +272,7 @@ class SerialText:
             f"  wire {vector_range(n_bits)}entry = {text};",
             f"  wire {vector_range(planes)}looked_up;",
             f"  qhn_rom #(.WIDTH({planes}), .DEPTH({len(values)}), .ADDRESS_BITS({n_bits}),",
-            f'    .FILE("{self.name}_tables.hex")) tables (.i_clk(i_clk), .i_address(entry), .o_data(looked_up));',
+            f'    .FILE("{self.name}_tables.hex")) tables (.i_clk(i_clk), .i_address(entry), .o_data(looked_up));',  # noqa: E501
         ]
 
     def _index(self, layer: SerialLayer, top: int, first: int, n_bits: int) -> str:

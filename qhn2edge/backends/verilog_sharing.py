@@ -1,6 +1,7 @@
 """Plans many subset sums with few adders: what several sums have in common is added once.
 
-Given terms u_j and subsets D_i, the sums C_i = sum_{j in D_i} u_j are built from three kinds of nodes: a term,
+Given terms u_j and subsets D_i, the sums C_i = sum_{j in D_i} u_j are built from three kinds of nodes: a
+term,
 a *count* of two or three one-bit terms (a half or full adder, two lookup tables), and an *add* of two nodes
 (a carry chain, one lookup table a bit of the result), whose carry input takes a further one-bit term for
 nothing. The search is greedy: the triple of one-bit terms that most subsets contain becomes a node, then the
@@ -242,7 +243,7 @@ class _Planner:
             words.sort(key=lambda index: self.nodes[index].largest)
             pair = [words.pop(0) if words else ones.pop() for _ in range(2)] if len(words) != 1 else None
             parts = pair or [words.pop(), ones.pop()]
-            words.append(self._new(tuple(parts + [ones.pop()] if ones else parts)))
+            words.append(self._new(tuple([*parts, ones.pop()] if ones else parts)))
         return words[0]
 
 

@@ -1,4 +1,4 @@
-"""Verilog-2005 text of a circuit: one module, its operations stage by stage, with registers between stages."""
+"""Verilog-2005 text of a circuit: one module, its operations stage by stage, registers between stages."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class ModuleText:
 
     # ---- expressions ----
 
-    def _expression(self, operation: Operation, stage: int, signal: _Signal) -> str:
+    def _expression(self, operation: Operation, stage: int, signal: _Signal) -> str:  # noqa: PLR0911
         match operation:
             case Count(bits=bits):
                 self.counts.add(len(bits))

@@ -137,7 +137,8 @@ def verify_model(
         model: the model.
         x_test: the data set's test inputs, integers [n, n_features], already encoded.
         backends: names of the backends to check; None means those of ``artifacts``, else all.
-        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a C or
+        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a C
+        or
             folder. Backends without one are exported afresh. A folder must say that it is of this model: its
             ``model.json`` must have the model's digest, else it is refused, because comparing two different
             models proves nothing. What was changed in its other files is what the check finds.

