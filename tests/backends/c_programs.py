@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from qhn2edge import interpreter
 from qhn2edge.backends import export_model
 from qhn2edge.backends.c_options import PORTABLE, COptions
-from qhn2edge.backends.c_options import PORTABLE, COptions
 from qhn2edge.model import Model
 from qhn2edge.toolchain import CompilerFound, ToolResult, compile_c, run_tool
 
