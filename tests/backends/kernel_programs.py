@@ -24,7 +24,7 @@ _MAIN = """#include <stdio.h>
 {includes}
 
 /* Argument: bytes by which the input lies beyond the address of a word. Each input from stdin gives the
- logits of * every export on stdout. */
+ * logits of every export on stdout. */
 int main(int argc, char **argv)
 {{
     static uint32_t room[{n_words} + 1u];

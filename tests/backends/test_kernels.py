@@ -256,8 +256,8 @@ class TestChoice:
         with pytest.raises(ExportError) as caught:
             export_model(model, "c", tmp_path / "out", options=COptions(kernel="masks"))
         assert str(caught.value) == (
-            "the kernel masks fits no layer of this model: got layer 1: its inputs are not bytes; layer 2: its "
-            "inputs are not bytes. Use auto, or one of xnor, sliced, triples, nibbles."
+            "the kernel masks fits no layer of this model: got layer 1: its inputs are not bytes; layer 2: "
+            "its inputs are not bytes. Use auto, or one of xnor, sliced, triples, nibbles."
         )
         assert not list(tmp_path.iterdir())
 
