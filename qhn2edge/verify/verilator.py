@@ -182,6 +182,8 @@ def missing() -> str | None:
         cpp_compiler()
     except QhnError as error:
         return str(error)
+    if shutil.which("perl") is None:
+        return "perl is missing, which Verilator is started by: apt install perl"
     return None
 
 

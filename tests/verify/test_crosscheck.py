@@ -13,6 +13,7 @@ from strategies import random_dense
 
 from qhn2edge import interpreter
 from qhn2edge.backends import export_model
+from qhn2edge.backends.c_options import COptions
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import ConfigError, ExportError, InputError, ToolError
 from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
@@ -90,6 +91,10 @@ FAULTS = [
 ]
 
 
+ROWS = COptions(optimize="size")
+"""Weights row after row, and biases as they are: the layout in which faults are planted by position."""
+
+
 class TestFaults:
     @pytest.mark.parametrize(("number", "what", "position", "bit"), FAULTS)
     def test_single_bit_faults_are_found_and_located(
@@ -97,7 +102,7 @@ class TestFaults:
     ) -> None:
         """A flipped bit in the C text: the count, the first vector, its integers and the layer are right."""
         model = four_layer_model()
-        folder = export_model(model, "c", tmp_path / "out")
+        folder = export_model(model, "c", tmp_path / "out", options=ROWS)
         source = folder / "four.c"
         source.write_text(flipped_number(source.read_text(), f"LAYER_{number}_{what}", position, bit))
         report = verify_model(model, artifacts=folder)
@@ -119,12 +124,12 @@ class TestFaults:
         assert mismatch.first_wrong_layer == number
         assert f"layer {number}: {'outputs' if what == 'TABLE' else 'accumulators'} of" in str(mismatch)
 
-    @pytest.mark.parametrize("old", ["row[k] ^ x[k]", "if (logit > largest)"])
+    @pytest.mark.parametrize("old", ["*row ^ *x", "if (logit > largest)"])
     def test_faults_of_the_runtime_are_found(self, tmp_path: Path, old: str) -> None:
         """A wrong kernel or head in the shipped runtime is found as well."""
-        new = {"row[k] ^ x[k]": "row[k] | x[k]", "if (logit > largest)": "if (logit >= largest)"}[old]
+        new = {"*row ^ *x": "*row | *x", "if (logit > largest)": "if (logit >= largest)"}[old]
         model = four_layer_model()
-        folder = export_model(model, "c", tmp_path / "out")
+        folder = export_model(model, "c", tmp_path / "out", options=ROWS)
         source = folder / "qhn_binn.c"
         assert old in source.read_text()
         source.write_text(source.read_text().replace(old, new))
@@ -133,7 +138,7 @@ class TestFaults:
     def test_wrong_label_alone_is_a_mismatch(self, tmp_path: Path) -> None:
         """Right logits with a wrong label are counted, and no layer is blamed."""
         model = four_layer_model()
-        folder = export_model(model, "c", tmp_path / "out")
+        folder = export_model(model, "c", tmp_path / "out", options=ROWS)
         source = folder / "four.c"
         source.write_text(source.read_text().replace("qhn_argmax(logits, 3u)", "qhn_argmax(logits, 1u)"))
         report = verify_model(model, artifacts=folder)
@@ -150,7 +155,7 @@ class TestArtifacts:
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
         report = verify_model(model, artifacts={"c": str(folder)})
         assert report.exact
-        assert report.certificate == verify_model(model).certificate
+        assert report.certificate == verify_model(model, backends=["c"]).certificate
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     def test_own_main_does_not_matter(self, tmp_path: Path) -> None:
@@ -201,7 +206,7 @@ class TestCertificate:
         """The certificate names model, vectors, logits and tools, and counts zero mismatches."""
         model = four_layer_model()
         steps: list[str] = []
-        report = verify_model(model, progress=steps.append)
+        report = verify_model(model, backends=["c"], progress=steps.append)
         x = make_vectors(model).x
         content = report.certificate.to_json()
         assert content["exact"] is True
@@ -239,7 +244,7 @@ class TestCertificate:
     def test_missing_tools_are_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A backend that cannot run is missing, with a way to get it, and nothing is called exact."""
         monkeypatch.setenv("CC", "no-such-compiler")
-        report: Report = verify_model(four_layer_model())
+        report: Report = verify_model(four_layer_model(), backends=["c"])
         (backend,) = report.certificate.backends
         assert (backend.status, backend.n_vectors) == ("missing", 0)
         assert backend.missing is not None
