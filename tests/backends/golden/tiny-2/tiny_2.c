@@ -4,6 +4,7 @@
 
 #include "tiny_2.h"
 #include "qhn_binn.h"
+#include "qhn_sums.h"
 
 #ifdef TINY_2_TRACE
 #define TRACING 1
@@ -43,10 +44,13 @@ QHN_NOINLINE static void layer_1(const uint32_t *x, uint32_t *y)
         const int32_t a = 34 - 2 * (int32_t)qhn_differing(row, x, 2u) + LAYER_1_BIAS[i];
 
         TRACE_A(i, a);
-        word |= ((a >= 0) ? UINT32_C(1) : UINT32_C(0)) << i;
+        word >>= 1;
+        if (a >= 0) {
+            word |= UINT32_C(0x80000000);
+        }
         row += 2;
     }
-    y[0] = word;
+    y[0] = word >> 29;
     TRACE(1u, 'a', traced[0], 3u);
 }
 
@@ -78,55 +82,79 @@ QHN_NOINLINE static void layer_2(const uint32_t *x, uint8_t *y)
 }
 
 /* Layer 3: 4 inputs (uint8), 2 unit(s), levels 0 and 1, table of 5 value(s) from -2.
- * Kernel: plain, additions where a weight bit is 1, unit by unit. */
+ * Kernel: packed, four bytes at once, masks selected by four weight bits. */
 static const QHN_FLASH uint32_t LAYER_3_WEIGHTS[2] = {
     0x00000008u, 0x0000000bu,
 };
 
-static const QHN_FLASH int8_t LAYER_3_BIAS[2] = {
-    -4, 4,
+static const QHN_FLASH uint32_t LAYER_3_MASKS[16] = {
+    0xffffffffu, 0xffffff00u, 0xffff00ffu, 0xffff0000u, 0xff00ffffu, 0xff00ff00u, 0xff0000ffu, 0xff000000u,
+    0x00ffffffu, 0x00ffff00u, 0x00ff00ffu, 0x00ff0000u, 0x0000ffffu, 0x0000ff00u, 0x000000ffu, 0x00000000u,
+};
+
+static const QHN_FLASH int16_t LAYER_3_BIAS[2] = {
+    -773, -247,
 };
 
 static const QHN_FLASH int8_t LAYER_3_TABLE[5] = {
     -7, -3, 0, 3, 7,
 };
 
-QHN_NOINLINE static void layer_3(const uint8_t *x, int8_t *y)
+QHN_INLINE void layer_3_rows(const uint8_t *x, int8_t *y, uint8_t aligned)
 {
+    const uint8_t *bytes = x;
     const QHN_FLASH uint32_t *row = LAYER_3_WEIGHTS;
+    const int32_t base = 1 * qhn_to_int32(qhn_sum_u8(x, 4u));
     for (uint16_t i = 0u; i < 2u; i++) {
-        const int32_t a = qhn_to_int32((uint32_t)LAYER_3_BIAS[i] + qhn_sum_hi_u8(row, x, 4u));
+        const int32_t d = qhn_packed_sum(row, LAYER_3_MASKS, bytes, 4u, 0x00000000u, aligned);
+        const int32_t a = (1 * d + base + LAYER_3_BIAS[i]) / 2;
 
         TRACE_A(i, a);
         y[i] = LAYER_3_TABLE[qhn_table_index(a, -2, 5u)];
         TRACE_Y(i, y[i]);
         row += 1;
     }
+}
+
+QHN_NOINLINE static void layer_3(const uint8_t *x, int8_t *y)
+{
+    layer_3_rows(x, y, 1u);
     TRACE(3u, 'a', traced[0], 2u);
     TRACE(3u, 'y', traced[1], 2u);
 }
 
 /* Layer 4: 2 inputs (int8), 3 unit(s), levels -1 and 1, identity.
- * Kernel: plain, additions where a weight bit is 1, unit by unit. */
+ * Kernel: packed, four bytes at once, masks selected by four weight bits. */
 static const QHN_FLASH uint32_t LAYER_4_WEIGHTS[3] = {
     0x00000001u, 0x00000003u, 0x00000000u,
 };
 
-static const QHN_FLASH int8_t LAYER_4_BIAS[3] = {
-    0, 0, -1,
+static const QHN_FLASH uint32_t LAYER_4_MASKS[16] = {
+    0xffffffffu, 0xffffff00u, 0xffff00ffu, 0xffff0000u, 0xff00ffffu, 0xff00ff00u, 0xff0000ffu, 0xff000000u,
+    0x00ffffffu, 0x00ffff00u, 0x00ff00ffu, 0x00ff0000u, 0x0000ffffu, 0x0000ff00u, 0x000000ffu, 0x00000000u,
 };
 
-QHN_NOINLINE static void layer_4(const int8_t *x, int32_t *y)
+static const QHN_FLASH int16_t LAYER_4_BIAS[3] = {
+    -509, -510, -509,
+};
+
+QHN_INLINE void layer_4_rows(const int8_t *x, int32_t *y, uint8_t aligned)
 {
-    const uint32_t base = 0u - qhn_sum_i8(x, 2u);
+    const uint8_t *bytes = (const uint8_t *)x;
     const QHN_FLASH uint32_t *row = LAYER_4_WEIGHTS;
     for (uint16_t i = 0u; i < 3u; i++) {
-        const int32_t a = qhn_to_int32((uint32_t)LAYER_4_BIAS[i] + base + 0x00000002u * qhn_sum_hi_i8(row, x, 2u));
+        const int32_t d = qhn_packed_sum(row, LAYER_4_MASKS, bytes, 2u, 0x80808080u, aligned);
+        const int32_t a = d + LAYER_4_BIAS[i];
 
         TRACE_A(i, a);
         y[i] = a;
         row += 1;
     }
+}
+
+QHN_NOINLINE static void layer_4(const int8_t *x, int32_t *y)
+{
+    layer_4_rows(x, y, 1u);
     TRACE(4u, 'a', traced[0], 3u);
 }
 
