@@ -195,7 +195,8 @@ def _wrapper(model: AvrModel) -> str:
     """Return a file that holds a model and gives its layers to the test program."""
     layers = [
         f"void {model.name}_layer_{k}(const void *x, void *y);\n"
-        f"void {model.name}_layer_{k}(const void *x, void *y) {{ layer_{k}((const {source} *)x, ({target} *)y); }}"  # noqa: E501
+        f"void {model.name}_layer_{k}(const void *x, void *y) "
+        f"{{ layer_{k}((const {source} *)x, ({target} *)y); }}"
         for k, (source, target) in enumerate(itertools.pairwise(model.c_types), start=1)
     ]
     predict = (

@@ -22,9 +22,9 @@ OPTIMIZE = {"speed": "-O3", "size": "-Os"}
 FLASH, RAM = 0x0001_0000, 0x2000_0000
 INPUT, OUTPUT, STACK = RAM + 0x1000, RAM + 0x8000, RAM + 0x3_0000
 RETURN = FLASH + 0xF_F000
-_FLASH_SIZE, _RAM_SIZE, _STACK_SIZE = 0x10_0000, 0x4_0000, 0x8000
+_FLASH_SIZE, _RAM_SIZE, _STACK_SIZE = 0x10_0000, 0x4_0000, 0x1_8000
 _PAINT = b"\xa5"
-_LIMIT = 50_000_000
+_LIMIT = 200_000_000
 _BUILD_TIMEOUT_S = 300.0
 
 _FREESTANDING = (
@@ -129,8 +129,8 @@ class BareCore:
         with program.open("rb") as stream:
             elf = ELFFile(stream)
             self.flash_bytes = self._load(elf)
-            table: Any = elf.get_section_by_name(".symtab")
-            for symbol in table.iter_symbols():
+            symbols: Any = elf.get_section_by_name(".symtab")
+            for symbol in symbols.iter_symbols():
                 if symbol["st_info"]["type"] == "STT_FUNC":
                     self.functions[symbol.name] = (symbol["st_value"] & ~1, symbol["st_size"])
         self._layers = {

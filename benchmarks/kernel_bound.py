@@ -3,15 +3,12 @@
 The bound of a layer is the least over two families, with units in words of 32 bits, for a given greatest
 number g of inputs whose joint value selects an entry of a table (flash grows with 2^g / g):
 
-- carry-save: a group of k <= g inputs yields its count as ceil(log2(k + 1)) slices a block of 32 units. Each
-group
-  takes an instruction for its index and each slice one to load (a pair loads in two); each full adder, which
-  takes one
-  slice away, is five two-operand logical instructions, and all slices but the planes of the result must go.
-- table sums: fields of b = ceil(log2(n + 1)) bits, floor(32 / b) units a word. Each group takes an
-instruction for its
-  index, each word one load and one addition; each unit's result takes an instruction to extract and one to
-  store.
+- carry-save: a group of k <= g inputs yields its count as ceil(log2(k + 1)) slices a block of 32 units.
+Each group takes an instruction for its index and each slice one to load (a pair loads in two); each full
+adder, which takes one slice away, is five two-operand logical instructions, and all slices but the planes
+of the result must go. - table sums: fields of b = ceil(log2(n + 1)) bits, floor(32 / b) units a word. Each
+group takes an instruction for its index, each word one load and one addition; each unit's result takes an
+instruction to extract and one to store.
 
 Nothing else is counted: no call, no loop, no move, no spill, no argmax beyond a comparison a class.
 """
@@ -33,7 +30,7 @@ def bound(model: Model, greatest_group: int) -> int:
         model: the model.
         greatest_group: inputs that select an entry of a table together, at most.
     """
-    layers = sum(layer_bound(layer, greatest_group) for layer in model.layers)
+    layers = sum(layer_bound(layer, greatest_group) for layer in model.dense_layers)
     return layers + model.head.n_logits
 
 

@@ -1,4 +1,4 @@
-"""Counts a model's instructions (32-bit cores) or cycles (ATmega328P), and checks every integer."""
+"""Counts a model's instructions (32-bit cores) or cycles (ATmega328P), and checks the answers."""
 
 from __future__ import annotations
 

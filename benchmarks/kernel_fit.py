@@ -1,7 +1,7 @@
-"""Fits what each of a kernel's quantities costs on a core, and writes qhn2edge/backends/kernel_costs.toml.
+"""Fits what one of each of a kernel's quantities costs on a core: qhn2edge/backends/kernel_costs.toml.
 
-Layers of several shapes are counted with every kernel that fits them; the factors are those not below 0 that
-make the sum of squared relative errors least.
+Layers of several shapes are counted with every kernel that fits them; the factors are those not below 0
+that make the sum of squared relative errors least.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _can_run(kernel: Kernel, plan: LayerPlan) -> bool:
 
 
 def fit(rows: Sequence[Measured]) -> tuple[tuple[float, ...], float]:
-    """Return the factors of one kernel on one core and the greatest relative error of their counts."""
+    """Return the factors of one kernel on one core, and the greatest relative error of what they give."""
     from scipy.optimize import nnls
 
     quantities = np.array([row.quantities for row in rows], dtype=float)
@@ -83,8 +83,8 @@ def fit(rows: Sequence[Measured]) -> tuple[tuple[float, ...], float]:
 def write_costs(costs: dict[str, dict[str, tuple[float, ...]]]) -> Path:
     """Write the factors of all cores and kernels, and return the file."""
     lines = [
-        "# Written by benchmarks/kernels.py: what each quantity of a kernel (c_kernels.py) costs, in instructions;",  # noqa: E501
-        "# on avr in cycles.",
+        "# Written by benchmarks/kernels.py --fit: what each quantity of a kernel (see c_kernels.py) costs,",
+        "# in instructions; on avr in cycles.",
     ]
     for core, kernels in costs.items():
         lines += ["", f"[{core}]"]
@@ -103,6 +103,7 @@ def wrong_choices(rows: Sequence[Measured], costs: dict[str, tuple[float, ...]])
         chosen = min(layers, key=lambda row: float(np.dot(costs[row.kernel], row.quantities)))
         if chosen.count > best.count:
             lines.append(
-                f"{best.core}: {title} takes {chosen.count:,.0f} with {chosen.kernel}, {best.count:,.0f} with {best.kernel}"  # noqa: E501
+                f"{best.core}: {title} takes {chosen.count:,.0f} with {chosen.kernel}, "
+                f"{best.count:,.0f} with {best.kernel}"
             )
     return lines

@@ -1,4 +1,4 @@
-"""The networks of the kernel benchmark, and what kernels are compared with: the plain int8 multiply loop."""
+"""The networks of the kernel benchmark, and the peer: the plain int8 multiply loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEED = 20230119
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the benchmark: kind of input, widths; hidden layers are signs, all else is random."""
+    """A network of the benchmark: kind of input and widths; hidden layers are signs."""
 
     kind: str
     widths: tuple[int, ...]
@@ -84,14 +84,7 @@ def c_types(model: Model, options: COptions) -> tuple[str, ...]:
 
 def n_scratch(model: Model) -> int:
     """Return the 32-bit words that hold any layer's outputs."""
-    return max(buffer_length("int32", layer.n_out) for layer in model.layers)
-
-
-def activation_bytes(model: Model) -> int:
-    """Return the bytes of the values of two layers, a byte each and four a logit, where these are most."""
-    widths = [model.input.n_features, *(layer.n_out for layer in model.layers)]
-    widths[-1] *= 4
-    return max(a + b for a, b in itertools.pairwise(widths))
+    return max(buffer_length("int32", layer.n_out) for layer in model.dense_layers)
 
 
 # ---- the peer ----
@@ -143,10 +136,10 @@ def write_peer(model: Model, folder: Path) -> tuple[str, ...]:
     """
     name = c_name(model.name)
     first = "uint8_t" if model.input.kind == "uint8" else "int8_t"
-    types = [first, *("int8_t" for _ in model.layers[:-1]), "int32_t"]
+    types = [first, *("int8_t" for _ in model.dense_layers[:-1]), "int32_t"]
     layers, calls, buffers, source = [], [], [], "x"
-    for k, layer in enumerate(model.layers, start=1):
-        is_last = k == len(model.layers)
+    for k, layer in enumerate(model.dense_layers, start=1):
+        is_last = k == len(model.dense_layers)
         target = "logits" if is_last else f"y{k}"
         layers.append(
             _PEER_LAYER.format(

@@ -31,10 +31,10 @@ static uint8_t popcount32(uint32_t v)
 /* Adds neighbouring fields of 1, 2 and 4 bits; the product then adds the four bytes into the highest. */
 static uint32_t popcount32(uint32_t v)
 {
-    v = v - ((v >> 1) & UINT32_C(0x55555555));
-    v = (v & UINT32_C(0x33333333)) + ((v >> 2) & UINT32_C(0x33333333));
-    v = (v + (v >> 4)) & UINT32_C(0x0f0f0f0f);
-    return (v * UINT32_C(0x01010101)) >> 24;
+    v = v - ((v >> 1) & 0x55555555u);
+    v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+    v = (v + (v >> 4)) & 0x0f0f0f0fu;
+    return (v * 0x01010101u) >> 24;
 }
 #endif
 #endif
@@ -49,7 +49,7 @@ qhn_result qhn_pack(const uint8_t *bits, uint16_t n, uint32_t *words)
             return QHN_BAD_INPUT;
         }
         word |= (uint32_t)bits[j] << (j % 32u);
-        if (j % 32u == 31u || j == n - 1u) {
+        if (((j % 32u) == 31u) || (j == (n - 1u))) {
             *words++ = word;
             word = 0u;
         }
@@ -86,7 +86,7 @@ uint32_t qhn_differing(const QHN_FLASH uint32_t *row, const uint32_t *x, uint16_
 
 int32_t qhn_sum_pm1(const uint32_t *x, uint16_t n)
 {
-    const uint32_t *const end = x + QHN_WORDS(n);
+    const uint32_t *const end = &x[QHN_WORDS(n)];
     uint32_t ones = 0u;
 
     do {
@@ -165,24 +165,22 @@ uint32_t qhn_sum_hi_i32(const QHN_FLASH uint32_t *row, const int32_t *x, uint16_
     return sum;
 }
 
-uint32_t qhn_sum_u8(const uint8_t *x, uint16_t n)
+int32_t qhn_sum_u8(const uint8_t *x, uint16_t n)
 {
-    uint32_t sum = 0u;
+    int32_t sum = 0;
 
     for (uint16_t j = 0u; j < n; j++) {
-        sum += x[j];
+        sum += (int32_t)x[j];
     }
     return sum;
 }
 
-uint32_t qhn_sum_i8(const int8_t *x, uint16_t n)
+int32_t qhn_sum_i8(const int8_t *x, uint16_t n)
 {
-    uint32_t sum = 0u;
+    int32_t sum = 0;
 
     for (uint16_t j = 0u; j < n; j++) {
-        const int32_t value = x[j];
-
-        sum += (uint32_t)value;
+        sum += (int32_t)x[j];
     }
     return sum;
 }

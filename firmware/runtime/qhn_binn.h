@@ -56,7 +56,7 @@ extern "C" {
 #endif
 
 /* Number of 32-bit words of a packed row of n elements, n >= 1. */
-#define QHN_WORDS(n) (((n) - 1u) / 32u + 1u)
+#define QHN_WORDS(n) ((((n) - 1u) / 32u) + 1u)
 
 /* What every checked function returns. */
 typedef enum {
@@ -83,9 +83,9 @@ uint32_t qhn_sum_hi_u8(const QHN_FLASH uint32_t *row, const uint8_t *x, uint16_t
 uint32_t qhn_sum_hi_i8(const QHN_FLASH uint32_t *row, const int8_t *x, uint16_t n);
 uint32_t qhn_sum_hi_i32(const QHN_FLASH uint32_t *row, const int32_t *x, uint16_t n);
 
-/* Sum modulo 2^32 of all x_j of n inputs. */
-uint32_t qhn_sum_u8(const uint8_t *x, uint16_t n);
-uint32_t qhn_sum_i8(const int8_t *x, uint16_t n);
+/* Sum of all x_j of n inputs; that of int32_t inputs modulo 2^32. */
+int32_t qhn_sum_u8(const uint8_t *x, uint16_t n);
+int32_t qhn_sum_i8(const int8_t *x, uint16_t n);
 uint32_t qhn_sum_i32(const int32_t *x, uint16_t n);
 
 /* Sets sums[8] to the sums of the inputs x'_j whose weight is hi, for eight units: bit u of byte t[j] is unit u's weight of input j;
@@ -98,16 +98,34 @@ QHN_INLINE int32_t qhn_to_int32(uint32_t u)
     if (u <= (uint32_t)INT32_MAX) {
         return (int32_t)u;
     }
-    return (int32_t)(u - UINT32_C(0x80000000)) + INT32_MIN;
+    return (int32_t)(u - 0x80000000u) + INT32_MIN;
 }
+
+/* An int8_t as it is modulo 2^32. */
+#if defined(__GNUC__) && defined(__thumb__) && !defined(__thumb2__)
+/* These cores load a signed byte only from the sum of two registers, one of which the compiler would spend on it. */
+QHN_INLINE uint32_t qhn_load_i8(const int8_t *x)
+{
+    uint32_t value = *(const uint8_t *)x;
+
+    __asm__("sxtb %0, %0" : "+l"(value));
+    return value;
+}
+#else
+QHN_INLINE uint32_t qhn_load_i8(const int8_t *x)
+{
+    return (uint32_t)(int32_t)*x;
+}
+#endif
 
 /* ---- Activations ---- */
 
-/* min(max(a, 0) >> shift, limit); shift is 0 to 31, limit is 1 to INT32_MAX.
- * Only a non-negative value is shifted: shifting a negative one right is implementation-defined. */
+/* min(max(a, 0) >> shift, limit); shift is 0 to 31, limit is 1 to INT32_MAX. */
 QHN_INLINE int32_t qhn_relu(int32_t a, uint8_t shift, int32_t limit)
 {
-    const int32_t shifted = (a > 0 ? a : 0) >> shift;
+    const uint32_t positive = (a > 0) ? (uint32_t)a : 0u;
+    const uint32_t quotient = positive >> shift;
+    const int32_t shifted = (int32_t)quotient;
 
     return (shifted < limit) ? shifted : limit;
 }
@@ -116,7 +134,7 @@ QHN_INLINE int32_t qhn_relu(int32_t a, uint8_t shift, int32_t limit)
  * positive where it is formed, the unsigned difference is exact. */
 QHN_INLINE uint32_t qhn_table_index(int32_t a, int32_t low, uint32_t n_values)
 {
-    const uint32_t index = (a > low) ? (uint32_t)a - (uint32_t)low : UINT32_C(0);
+    const uint32_t index = (a > low) ? ((uint32_t)a - (uint32_t)low) : 0u;
 
     return (index < n_values) ? index : n_values - 1u;
 }

@@ -108,7 +108,7 @@ QHN_INLINE qhn_slice qhn_singles(const QHN_FLASH qhn_slice *t, uint32_t x, qhn_s
 #define QHN_TERM(j) (t[j] ^ (0u - ((x >> (j)) & 1u)))
 #else
     const uint16_t bits = (uint16_t)x;
-#define QHN_TERM(j) ((qhn_slice)(((bits & (1u << (j))) != 0u) ? (qhn_slice)~t[j] : t[j]))
+#define QHN_TERM(j) ((qhn_slice)(((bits & ((uint16_t)1u << (j))) != 0u) ? (qhn_slice)~t[j] : t[j]))
 #endif
     qhn_slice c2;
     qhn_slice c4;
@@ -134,7 +134,7 @@ QHN_INLINE qhn_slice qhn_singles(const QHN_FLASH qhn_slice *t, uint32_t x, qhn_s
 #if defined(__thumb__) && !defined(__thumb2__)
 #define QHN_NEAR(t, n) \
     if (((n) == 2u) || ((n) == 4u)) { \
-        t += 32; \
+        (t) += 32; \
         QHN_READY(t); \
     }
 #define QHN_OFFSET(n) (16u * ((n) % 2u))
@@ -237,7 +237,7 @@ QHN_INLINE const QHN_FLASH qhn_slice *qhn_count_sliced(const QHN_FLASH qhn_slice
         t += 2u * QHN_SINGLES_LENGTH;
         qhn_add_up(p, 5u, n_planes, qhn_add3(&p[4], a, b));
     }
-    if (n_steps % 2u != 0u) {
+    if ((n_steps % 2u) != 0u) {
         qhn_add_up(p, 4u, n_planes, qhn_singles(t, x[n_steps / 2u], p));
         t += QHN_SINGLES_LENGTH;
     }
@@ -256,7 +256,7 @@ QHN_INLINE const QHN_FLASH qhn_slice *qhn_count_triples(const QHN_FLASH qhn_slic
         t += 2u * QHN_TRIPLES_LENGTH;
         qhn_add_up(p, 5u, n_planes, qhn_add3(&p[4], a, b));
     }
-    if (n_steps % 2u != 0u) {
+    if ((n_steps % 2u) != 0u) {
         qhn_add_up(p, 4u, n_planes, qhn_triples(t, x[n_steps / 2u], p));
         t += QHN_TRIPLES_LENGTH;
     }
@@ -269,7 +269,7 @@ QHN_INLINE void qhn_put_slice(uint32_t *words, uint16_t block, qhn_slice bits)
 #if QHN_SLICE_BITS == 32
     words[block] = bits;
 #else
-    if (block % 2u == 0u) {
+    if ((block % 2u) == 0u) {
         words[block / 2u] = bits;
     } else {
         words[block / 2u] |= (uint32_t)bits << 16;
@@ -280,7 +280,7 @@ QHN_INLINE void qhn_put_slice(uint32_t *words, uint16_t block, qhn_slice bits)
 /* The numbers of units s, s + 8, ... of a block in the bytes of a slice, from the lowest; n_planes is 5 to 8. */
 QHN_INLINE qhn_slice qhn_lanes(const qhn_slice *p, uint8_t n_planes, uint8_t s)
 {
-    const qhn_slice ones = (qhn_slice)UINT32_C(0x01010101);
+    const qhn_slice ones = (qhn_slice)0x01010101u;
     uint32_t lanes = ((uint32_t)p[0] >> s) & ones;
 
     lanes |= (((uint32_t)p[1] >> s) & ones) << 1;

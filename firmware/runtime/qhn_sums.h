@@ -48,7 +48,7 @@ QHN_INLINE uint8_t qhn_four_bits(uint32_t word, uint8_t k)
 #if defined(__AVR__)
     const uint8_t byte = (uint8_t)(word >> (8u * (k / 2u)));
 
-    return (k % 2u != 0u) ? (uint8_t)(byte >> 4) : (uint8_t)(byte & 15u);
+    return ((k % 2u) != 0u) ? (uint8_t)(byte >> 4) : (uint8_t)(byte & 15u);
 #else
     return (uint8_t)((word >> (4u * k)) & 15u);
 #endif
@@ -92,7 +92,7 @@ QHN_INLINE const QHN_FLASH uint32_t *qhn_add_entries(const QHN_FLASH uint32_t *t
     for (uint16_t k = 0u; k < n_groups / 8u; k++) {
         t = qhn_add_word(t, x[k], 8u, n_words, sums);
     }
-    if (n_groups % 8u != 0u) {
+    if ((n_groups % 8u) != 0u) {
         t = qhn_add_word(t, x[n_groups / 8u], n_groups % 8u, n_words, sums);
     }
     return t;
@@ -167,7 +167,7 @@ QHN_INLINE void qhn_add_bytes(qhn_byte_sums *sums, uint32_t word)
     sums->all = __usada8(word, 0u, sums->all);
 #else
     sums->all += word;
-    sums->odd += (word >> 8) & UINT32_C(0x00ff00ff);
+    sums->odd += (word >> 8) & 0x00ff00ffu;
 #endif
 }
 
@@ -189,7 +189,9 @@ QHN_INLINE int32_t qhn_sum_of_bytes(const qhn_byte_sums *sums)
 #else
     const uint32_t even = sums->all - (sums->odd << 8);
 
-    return (int32_t)((even & 0xffffu) + (even >> 16) + (sums->odd & 0xffffu) + (sums->odd >> 16));
+    const uint32_t sum = (even & 0xffffu) + (even >> 16) + (sums->odd & 0xffffu) + (sums->odd >> 16);
+
+    return (int32_t)sum;
 #endif
 }
 
@@ -220,8 +222,8 @@ QHN_INLINE const QHN_FLASH uint32_t *qhn_masked_sums(const QHN_FLASH uint32_t *m
         qhn_add_masked_units(sums, qhn_load4(&x[4u * k], aligned) ^ offset, masks, n_units);
         masks += n_units;
     }
-    if (n % 4u != 0u) {
-        qhn_add_masked_units(sums, qhn_load_rest(&x[n - n % 4u], n % 4u) ^ offset, masks, n_units);
+    if ((n % 4u) != 0u) {
+        qhn_add_masked_units(sums, qhn_load_rest(&x[n - (n % 4u)], n % 4u) ^ offset, masks, n_units);
         masks += n_units;
     }
     d[0] = qhn_sum_of_bytes(&sums[0]);
@@ -247,12 +249,12 @@ QHN_INLINE int32_t qhn_packed_sum(const QHN_FLASH uint32_t *row, const QHN_FLASH
 
     QHN_READY(x);
     for (uint16_t k = 0u; k < n / 4u; k++) {
-        weights = (k % 8u == 0u) ? *row++ : weights >> 4;
+        weights = ((k % 8u) == 0u) ? *row++ : weights >> 4;
         qhn_add_masked(&sums, qhn_load4(&x[4u * k], aligned) ^ offset, masks[weights & 15u]);
     }
-    if (n % 4u != 0u) {
-        weights = (n % 32u < 4u) ? *row : weights >> 4;
-        qhn_add_masked(&sums, qhn_load_rest(&x[n - n % 4u], n % 4u) ^ offset, masks[weights & 15u]);
+    if ((n % 4u) != 0u) {
+        weights = ((n % 32u) < 4u) ? *row : weights >> 4;
+        qhn_add_masked(&sums, qhn_load_rest(&x[n - (n % 4u)], n % 4u) ^ offset, masks[weights & 15u]);
     }
     return qhn_sum_of_bytes(&sums);
 }

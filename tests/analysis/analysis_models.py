@@ -21,6 +21,9 @@ BYTE_TABLE = Table(-20, tuple(range(0, 210, 5)))
 SIGNED_TABLE = Table(-30, tuple(range(-60, 61, 2)))
 WIDE_TABLE = Table(-9, (INT32_MIN + 1, *range(-400, 401, 50), INT32_MAX))
 
+NAMED_KERNELS = tuple(kernel for kernel in KERNELS if kernel != "auto")
+"""Every kernel; the word ``auto`` takes one of them for each layer."""
+
 Hidden = tuple[int, tuple[int, int], Activation]
 """Units, levels and activation of a hidden layer."""
 
@@ -113,6 +116,6 @@ def write_every_kernel(
     found = [
         write_model(folder, model, COptions(core, kernel, optimize), f"_{kernel}")
         for model in models
-        for kernel in KERNELS
+        for kernel in NAMED_KERNELS
     ]
     return [one for one in found if one is not None]
