@@ -18,18 +18,19 @@ _COPY = re.compile(r"\.\d+$")  # gcc numbers the specialised copies of a functio
 _CALL_BYTES = {"EM_AVR": 2}  # a call pushes the return address; on other cores it is in a register
 
 
-def worst_stack(image: Image, frames: Mapping[str, int]) -> int | None:
-    """Return the bytes of stack that firmware takes at most, from its entry on.
+def worst_stack(image: Image, frames: Mapping[str, int], function: Symbol | None = None) -> int | None:
+    """Return the bytes of stack that a function and all that it calls take at most.
 
     Args:
         image: the linked firmware.
         frames: what :func:`frame_bytes` returned.
+        function: where to begin; None means the firmware's entry.
 
     Returns:
         The bytes; None where no bound can be given: recursion, or a call through a pointer.
     """
     try:
-        return _Walk(image, frames).depth(_root(image), ())
+        return _Walk(image, frames).depth(function or _root(image), ())
     except _UnboundedError:
         return None
 

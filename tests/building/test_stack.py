@@ -56,6 +56,7 @@ def test_longest_chain(tmp_path: Path, board: str, compiler_choice: str) -> None
     stack = worst_stack(image, frames)
     assert stack == frames["main"] + frames["leaf"]
     assert 256 <= stack <= 256 + 64
+    assert worst_stack(image, frames, image.by_name["leaf"]) == frames["leaf"]
 
 
 @pytest.mark.parametrize("board", ["cortex-m0", "rv32"])
