@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,7 @@ def _judged(cost: CostFunction, q: FloatArray, rng: np.random.Generator) -> Json
     }
 
 
-def _predicted(cost: CostFunction, indices: NDArray[np.integer], weights: FloatArray) -> FloatArray:
+def _predicted(cost: CostFunction, indices: NDArray[np.integer[Any]], weights: FloatArray) -> FloatArray:
     bits = index_to_bits(indices, cost.space.n_bits)
     return average_prediction(cost.space, bits, cost.data.x_test_int, weights)
 
@@ -317,7 +318,7 @@ ELBO = Study(
     name="elbo",
     title="Evidence lower bound against maximum likelihood",
     options=("runs", "depths", "sets", "sizes"),
-    full=StudySettings(runs=3, depths=(1, 4), sets=20, sizes=(5, 10, 20, 50), max_iterations=200),
+    full=StudySettings(runs=3, depths=(1, 4), sets=20, sizes=(5, 20, 50, 200), max_iterations=200),
     quick=StudySettings(runs=2, depths=(1, 2), sets=4, sizes=(8,), max_iterations=30),
     units=_units,
     conclude=_conclude,

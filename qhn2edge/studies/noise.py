@@ -90,7 +90,9 @@ _METHOD = (
 
 def observables(costs: FloatArray) -> FloatArray:
     """Return the cost and, for each of ``TOLERANCES``, whether a network is so near: [1 + k, 2^N]."""
-    return np.stack([costs, *(costs - costs.min() <= eps for eps in TOLERANCES)]).astype(np.float64)
+    near = [costs - costs.min() <= eps for eps in TOLERANCES]
+    stacked: FloatArray = np.stack([costs, *near]).astype(np.float64)
+    return stacked
 
 
 def noisy_means(
