@@ -75,7 +75,8 @@ def make_activation(name: str, bound: int, unit: float) -> tuple[Activation, flo
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    probability: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * x))
+    return probability
 
 
 def _table(

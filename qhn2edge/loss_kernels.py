@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ MAX_EXPONENT = 600.0
 
 
 def mean_of_tables(
-    z: NDArray[np.floating], low: int, first: FloatArray, second: FloatArray, n_first: int
+    z: NDArray[np.floating[Any]], low: int, first: FloatArray, second: FloatArray, n_first: int
 ) -> FloatArray:
     """Return the mean loss of every row of logits.
 

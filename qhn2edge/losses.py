@@ -58,7 +58,8 @@ def scalar_loss(name: str, z: FloatArray, positive: bool, link: str = "sigmoid")
     if name == "bce":
         return np.logaddexp(0.0, -towards)
     # 1 - sigmoid(towards), without overflow for large |z|
-    return (0.5 * (1.0 - np.tanh(0.5 * towards))) ** 2
+    error: FloatArray = 0.5 * (1.0 - np.tanh(0.5 * towards))
+    return error**2
 
 
 def class_loss(name: str, z: FloatArray, y: NDArray[np.int64]) -> FloatArray:

@@ -206,7 +206,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _pack(digest: str, done: list[Restart], active: dict[int, Arrays]) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Any] = {}
     for restart in done:
         arrays |= {f"done/{restart.number}/{name}": getattr(restart, name) for name in _ARRAY_FIELDS}
     for number, state in active.items():
@@ -214,7 +214,7 @@ def _pack(digest: str, done: list[Restart], active: dict[int, Arrays]) -> bytes:
     scalars = [{name: getattr(restart, name) for name in _SCALAR_FIELDS} for restart in done]
     head = json.dumps({"digest": digest, "done": scalars, "active": list(active)})
     stream = io.BytesIO()
-    np.savez(stream, head=np.array(head), **arrays)  # type: ignore[arg-type]  # savez's stub takes no dict
+    np.savez(stream, head=np.array(head), **arrays)
     return stream.getvalue()
 
 

@@ -42,7 +42,9 @@ def some_bits(space: SearchSpace, n: int = 20, seed: int = 0) -> BitArray:
 def all_bits(space: SearchSpace) -> BitArray:
     """Return all bitstrings of a space in the order of ``itertools.product(range(2), repeat=n_bits)``."""
     indices = np.arange(2**space.n_bits)
-    return np.stack([(indices // 2**p) % 2 for p in reversed(range(space.n_bits))], axis=1).astype(np.uint8)
+    columns = [(indices // 2**p) % 2 for p in reversed(range(space.n_bits))]
+    bits: BitArray = np.stack(columns, axis=1).astype(np.uint8)
+    return bits
 
 
 @st.composite

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ class TestMeanOfTables:
         SEEDS, st.integers(1, 40), st.integers(1, 30), st.data(), st.sampled_from([np.float32, np.float64])
     )
     def test_equals_exact_sums(
-        self, seed: int, n: int, n_samples: int, data: st.DataObject, dtype: type[np.floating]
+        self, seed: int, n: int, n_samples: int, data: st.DataObject, dtype: type[np.floating[Any]]
     ) -> None:
         """Every row's mean is the exactly rounded sum of its table entries, to rounding."""
         rng = np.random.default_rng(seed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from qhn2edge.circuits import Brickwork, make_engine
 from qhn2edge.errors import TrainingError
@@ -16,7 +18,7 @@ from qhn2edge.objectives import ExactObjective, Objective
 OBJECTIVES = ("mean", "cvar:0.25", "cvar:1", "gibbs:3", "gibbs:200")
 
 
-def distribution(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+def distribution(seed: int, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     rng = np.random.default_rng(seed)
     p = rng.random(n)
     return p / p.sum(), rng.normal(size=n)

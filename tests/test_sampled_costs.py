@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from space_strategies import data_for
 
 from qhn2edge.cost import CostFunction
@@ -18,7 +21,7 @@ def cost() -> CostFunction:
     return CostFunction(space, data_for(space, n=20))
 
 
-def strings(cost: CostFunction, n: int, seed: int = 0) -> np.ndarray:
+def strings(cost: CostFunction, n: int, seed: int = 0) -> NDArray[Any]:
     return np.random.default_rng(seed).integers(0, 2, (n, cost.space.n_bits), dtype=np.uint8)
 
 

@@ -5,6 +5,8 @@ significant; qubit 1 is the LAST bit, qubit N the first. Angles are one flat vec
 1..depth, N values each, then RZ likewise.
 """
 
+import warnings
+
 from qhn2edge.bitstrings import bits_to_index, index_to_bits
 from qhn2edge.circuits.ansaetze import ANSAETZE, HardwareEfficient, Product, Ring, make_ansatz
 from qhn2edge.circuits.ansatz import Ansatz, Brickwork, Gate, Layered
@@ -14,6 +16,9 @@ from qhn2edge.circuits.noise import NoiseModel, noisy_energy, noisy_probabilitie
 from qhn2edge.circuits.openqasm import to_openqasm, write_openqasm
 from qhn2edge.circuits.registry import ENGINES, fastest_engine, make_engine
 from qhn2edge.circuits.sampling import sample_indices
+
+# Larq asks for numpy < 2; the newest PennyLane that goes with it says on import that it is the last one.
+warnings.filterwarnings("ignore", message=r"PennyLane v0\.44 has dropped")
 
 __all__ = [
     "ANSAETZE",

@@ -194,7 +194,8 @@ def as_integer(what: str, value: object, least: int) -> int:
 
 def _to_bits(outcomes: BitArray, n_qubits: int) -> BitArray:
     """Return a view on strings, uint8 [S, N], of the pairs' outcomes, [n_pairs, S]."""
-    qubits = np.stack([outcomes >> 1, outcomes & 1], axis=1).reshape(2 * len(outcomes), outcomes.shape[1])
+    pairs = np.stack([outcomes >> 1, outcomes & 1], axis=1)
+    qubits: BitArray = pairs.reshape(2 * len(outcomes), outcomes.shape[1])
     return qubits[:n_qubits][::-1].T
 
 

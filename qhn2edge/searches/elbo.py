@@ -128,7 +128,8 @@ def exact_gradient(
     n_bits = len(q.phi)
     bits = index_to_bits(np.arange(2**n_bits), n_bits)
     log_q = q.log_probabilities(bits)
-    return q.score(bits, np.exp(log_q) * (n_samples * costs + temperature * log_q))
+    free_energies: FloatArray = n_samples * costs + temperature * log_q
+    return q.score(bits, np.multiply(np.exp(log_q), free_energies))
 
 
 def gibbs(costs: FloatArray, n_samples: int, temperature: float = 1.0) -> FloatArray:

@@ -48,7 +48,8 @@ def dense_probabilities(theta: Vector, n_qubits: int, depth: int) -> Vector:
         rz = theta[(depth + d - 1) * n_qubits : (depth + d) * n_qubits]
         state = _on({q + 1: _ry(ry[q]) for q in range(n_qubits)}, n_qubits) @ state
         state = _on({q + 1: _rz(rz[q]) for q in range(n_qubits)}, n_qubits) @ state
-    return np.abs(state) ** 2
+    probabilities: NDArray[np.float64] = np.abs(state) ** 2
+    return probabilities
 
 
 def dense_gates(gates: Iterable[Gate], theta: Vector, n_qubits: int) -> Vector:
@@ -61,4 +62,5 @@ def dense_gates(gates: Iterable[Gate], theta: Vector, n_qubits: int) -> Vector:
         else:
             rotation = {"RY": _ry, "RZ": _rz}[gate.name](theta[gate.angle])
             state = _on({gate.qubits[0]: rotation}, n_qubits) @ state
-    return np.abs(state) ** 2
+    probabilities: NDArray[np.float64] = np.abs(state) ** 2
+    return probabilities

@@ -200,6 +200,8 @@ class TestAer:
         frequencies = np.bincount(bits_to_index(bits), minlength=16) / 4000
         assert np.abs(frequencies - exact).max() > 0.03
 
+    # Qiskit makes a list of its simulators, superseded ones too, to say which methods there are.
+    @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
     @pytest.mark.parametrize(
         ("options", "message"),
         [

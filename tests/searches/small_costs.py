@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from space_strategies import data_for
 
 from qhn2edge.cost import CostFunction
@@ -45,7 +47,7 @@ def gaussian_cost() -> CostFunction:
     return CostFunction(space, data, "mse")
 
 
-def same_arrays(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
+def same_arrays(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> bool:
     """Tell whether two saved states hold the same names, types and bits."""
     return first.keys() == second.keys() and all(
         first[name].dtype == second[name].dtype and np.array_equal(first[name], second[name])

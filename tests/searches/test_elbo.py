@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from small_costs import logistic_cost
 from space_strategies import data_for, some_bits
 
@@ -81,7 +84,7 @@ class TestProductBernoulli:
         phi, weights = rng.normal(size=5), rng.normal(size=6)
         bits = rng.integers(0, 2, (6, 5), dtype=np.uint8)
 
-        def value(shifted: np.ndarray) -> float:
+        def value(shifted: NDArray[Any]) -> float:
             return float(weights @ ProductBernoulli(shifted).log_probabilities(bits))
 
         expected = [(value(phi + 1e-5 * e) - value(phi - 1e-5 * e)) / 2e-5 for e in np.eye(5)]
@@ -101,7 +104,7 @@ class TestGradient:
         costs, n = enumerate_costs(logistic_cost(4)), 25
         phi = np.random.default_rng(1).normal(size=5)
 
-        def value(shifted: np.ndarray) -> float:
+        def value(shifted: NDArray[Any]) -> float:
             bits = index_to_bits(np.arange(32), 5)
             q = np.exp(ProductBernoulli(shifted).log_probabilities(bits))
             return free_energy(q, costs, n, temperature)

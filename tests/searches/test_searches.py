@@ -137,7 +137,8 @@ class TestRun:
         whole, half = SampledCosts(cost), SampledCosts(cost)
         last = run(search, whole, 6, n_steps=9)
         state = run(search, half, 6, n_steps=n_steps)
-        np.savez(tmp_path / "state.npz", **state.to_arrays(), **half.to_arrays())  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {**state.to_arrays(), **half.to_arrays()}
+        np.savez(tmp_path / "state.npz", **arrays)
         with np.load(tmp_path / "state.npz") as archive:
             arrays = dict(archive)
         costs = SampledCosts.from_arrays(cost, arrays)
