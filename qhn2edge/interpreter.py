@@ -6,12 +6,14 @@ No backend computes anything that this file does not say. It is written to be re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
 from qhn2edge.errors import InputError
-from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
+from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Model
 
 Int64Array = NDArray[np.int64]
@@ -19,7 +21,7 @@ Int64Array = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What one layer computed: accumulators and activated values, int64 [n, n_out] each."""
+    """What one layer computed: accumulators and activated values, int64 [n, n_out]; a pooling's are equal."""
 
     accumulators: Int64Array
     outputs: Int64Array
@@ -29,6 +31,57 @@ def accumulate(layer: Dense, x: Int64Array) -> Int64Array:
     """Return a = x w^T + b, int64 [n, n_out], for integer inputs x [n, n_in]."""
     accumulators: Int64Array = x @ layer.weights.T + layer.bias.astype(np.int64)
     return accumulators
+
+
+def convolve(layer: Conv2D, x: Int64Array) -> Int64Array:
+    """Return the accumulators of a convolution, int64 [n, n_out], for integer inputs x [n, n_in].
+
+    One product for each pixel (r, c) of the window, with all windows at once. In float64, which is exact: no
+    partial sum leaves int32.
+    """
+    image, (rows, columns) = _padded(layer, x), layer.size
+    kernel = layer.kernel.weights.reshape(-1, rows, columns, layer.shape[2]).astype(np.float64)
+    a = np.zeros((len(x), *layer.shape_out)) + layer.kernel.bias
+    for r in range(rows):
+        for c in range(columns):
+            a += _pixels(layer, image, r, c) @ kernel[:, r, c].T
+    return a.reshape(len(x), -1).astype(np.int64)
+
+
+def pool(layer: MaxPool2D, x: Int64Array) -> Int64Array:
+    """Return the pooled values, int64 [n, n_out], of integer inputs x [n, n_in]."""
+    image, (rows, columns) = _padded(layer, x), layer.size
+    windows = np.stack([_pixels(layer, image, r, c) for r in range(rows) for c in range(columns)])
+    pooled = np.where(layer.takes_minimum, windows.min(axis=0), windows.max(axis=0))
+    return pooled.reshape(len(x), -1).astype(np.int64)
+
+
+def _padded(layer: Conv2D | MaxPool2D, x: Int64Array) -> NDArray[np.float64]:
+    """Return inputs as images [n, height, width, channels] with what stands outside them."""
+    top, bottom, left, right = layer.padding
+    around = ((0, 0), (top, bottom), (left, right), (0, 0))
+    value = layer.pad_value if isinstance(layer, Conv2D) else 0
+    return np.pad(x.reshape(len(x), *layer.shape).astype(np.float64), around, constant_values=value)
+
+
+def _pixels(layer: Conv2D | MaxPool2D, image: NDArray[np.float64], r: int, c: int) -> NDArray[np.float64]:
+    """Return pixel (r, c) of every window, [n, n_rows, n_columns, channels]."""
+    (down, right), last_row, last_column = layer.strides, layer.n_rows - 1, layer.n_columns - 1
+    return image[:, r : r + last_row * down + 1 : down, c : c + last_column * right + 1 : right]
+
+
+def run_layer(layer: Layer, x: Int64Array) -> LayerTrace:
+    """Return what a layer computes of integer inputs x, int64 [n, n_in]."""
+    match layer:
+        case MaxPool2D():
+            pooled = pool(layer, x)
+            return LayerTrace(pooled, pooled)
+        case Conv2D():
+            accumulators = convolve(layer, x)
+            return LayerTrace(accumulators, activate(layer.activation, accumulators))
+        case _:
+            accumulators = accumulate(layer, x)
+            return LayerTrace(accumulators, activate(layer.activation, accumulators))
 
 
 def activate(activation: Activation, a: Int64Array) -> Int64Array:
@@ -41,6 +94,8 @@ def activate(activation: Activation, a: Int64Array) -> Int64Array:
             return np.minimum(shifted, activation.limit)
         case Table(low=low, values=values):
             return np.take(np.asarray(values, dtype=np.int64), np.clip(a - low, 0, len(values) - 1))
+        case Affine(scale=scale, offset=offset):
+            return a * np.array(scale, dtype=np.int64) + np.array(offset, dtype=np.int64)
         case Identity():
             return a
     raise TypeError(f"unknown activation {activation!r}")
@@ -57,11 +112,10 @@ def trace(model: Model, x: NDArray[np.generic]) -> list[LayerTrace]:
         InputError: shape, type or range do not fit.
     """
     values = check_inputs(model, x)
-    layers = []
+    layers: list[LayerTrace] = []
     for layer in model.layers:
-        accumulators = accumulate(layer, values)
-        values = activate(layer.activation, accumulators)
-        layers.append(LayerTrace(accumulators, values))
+        layers.append(run_layer(layer, values))
+        values = layers[-1].outputs
     return layers
 
 
@@ -78,7 +132,7 @@ def class_indices(model: Model, logits: NDArray[np.int32]) -> Int64Array:
     return first_maximum
 
 
-def predict(model: Model, x: NDArray[np.floating]) -> list[str]:
+def predict(model: Model, x: NDArray[np.floating[Any]]) -> list[str]:
     """Return the class label of each raw sample.
 
     Args:
@@ -93,7 +147,7 @@ def predict(model: Model, x: NDArray[np.floating]) -> list[str]:
     return [model.head.classes[i] for i in class_indices(model, logits(model, integers))]
 
 
-def accuracy(model: Model, x: NDArray[np.generic], y: NDArray[np.integer]) -> float:
+def accuracy(model: Model, x: NDArray[np.generic], y: NDArray[np.integer[Any]]) -> float:
     """Return the share of integer inputs x [n, n_features] whose class index equals y [n], 0..1."""
     return float(np.mean(class_indices(model, logits(model, x)) == y))
 
@@ -104,7 +158,7 @@ def check_inputs(model: Model, x: NDArray[np.generic]) -> Int64Array:
     Raises:
         InputError: not a matrix with n_features columns, not integers, or outside the kind's range.
     """
-    array = np.asarray(x)
+    array: NDArray[Any] = np.asarray(x)
     expected = model.input
     if array.ndim != 2 or array.shape[1] != expected.n_features:
         raise InputError(

@@ -100,18 +100,46 @@ class Table:
             raise ModelError("table leaves int32", got=f"{lowest}..{highest}", expected="int32 values")
 
 
-Activation: TypeAlias = Sign | Identity | Relu | Table
+@dataclass(frozen=True)
+class Affine:
+    """``affine``: scale_i a_i + offset_i, with integers of each unit's own. For the last layer only.
+
+    Args:
+        scale: one a unit, int32.
+        offset: one a unit, int32.
+    """
+
+    scale: tuple[int, ...]
+    offset: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check the lengths and the ranges."""
+        for name in ("scale", "offset"):
+            values = tuple(plain_int(value, f"affine {name}") for value in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if not values or min(values) < INT32_MIN or max(values) > INT32_MAX:
+                raise ModelError(f"affine {name} is impossible", got=values, expected="int32 values")
+        if len(self.scale) != len(self.offset):
+            raise ModelError(
+                "affine has not as many scales as offsets",
+                got=f"{len(self.scale)} and {len(self.offset)}",
+                expected="one of each a unit",
+            )
+
+
+Activation: TypeAlias = Sign | Identity | Relu | Table | Affine
 
 ACTIVATION_KINDS: dict[str, type[Activation]] = {
     "sign": Sign,
     "identity": Identity,
     "relu": Relu,
     "table": Table,
+    "affine": Affine,
 }
 
 
 def activation_kind(activation: Activation) -> str:
-    """Return the file format's word for an activation ("sign", "identity", "relu", "table")."""
+    """Return the file format's word for an activation ("sign", "identity", "relu", "table", "affine")."""
     return next(kind for kind, cls in ACTIVATION_KINDS.items() if isinstance(activation, cls))
 
 
@@ -153,6 +181,12 @@ class Dense:
                 got=levels,
                 expected=f"two integers lo < hi from {LEVEL_MIN} to {LEVEL_MAX}",
             )
+        if isinstance(self.activation, Affine) and len(self.activation.scale) != len(weights):
+            raise ModelError(
+                "affine does not fit the layer",
+                got=f"{len(self.activation.scale)} scales",
+                expected=str(len(weights)),
+            )
         object.__setattr__(self, "weights_bin", weights)
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "levels", levels)
@@ -166,6 +200,11 @@ class Dense:
     def n_out(self) -> int:
         """Number of units."""
         return int(self.weights_bin.shape[0])
+
+    @property
+    def n_weight_bytes(self) -> int:
+        """Bytes of the packed weights: whole 32-bit words a row."""
+        return 4 * self.n_out * -(-self.n_in // WORD_BITS)
 
     @property
     def weights(self) -> NDArray[np.int64]:

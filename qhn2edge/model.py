@@ -1,8 +1,10 @@
 """The integer binary neural network: the one intermediate representation that every backend reads.
 
-A model is an input (with the encoder that made its integers), one or more dense layers, and a head that
-turns logits into a class. It is frozen and validated on construction: a model that exists can be deployed.
-``interpreter.py`` defines what it computes; ``modelfile.py`` how it is written.
+A model is an input (with the encoder that made its integers), one or more layers (dense ones; convolutions
+and poolings before them), and a head that turns logits into a class. It is frozen and validated on
+construction: a model that exists can be deployed. ``interpreter.py`` defines what it computes;
+    ``modelfile.py`` how it is
+written.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from qhn2edge.convolution import Conv2D, Layer, kernel_of
 from qhn2edge.data.encoder import KIND_RANGES, Encoder
 from qhn2edge.errors import ModelError
-from qhn2edge.layers import INT32_MAX, WORD_BITS, Dense, Identity, plain_int
+from qhn2edge.layers import INT32_MAX, INT32_MIN, Affine, Dense, Identity, Sign, plain_int
 from qhn2edge.ranges import LayerRange, layer_ranges
 from qhn2edge.storage import digest_json
 
@@ -118,7 +121,8 @@ class Model:
     Args:
         name: letters, digits, ``-`` and ``_``, starting with a letter, at most 64.
         input: what enters.
-        layers: one or more dense layers; the last one's activation is ``identity``, no other's is.
+        layers: one or more dense layers; the last one's activation is ``identity`` or ``affine``, no other's
+            is.
         head: what turns the last layer's accumulators (the logits) into a class.
         provenance: JSON object that says where the model comes from (data, seed, settings, software).
 
@@ -128,7 +132,7 @@ class Model:
 
     name: str
     input: Input
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     head: Head
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,6 +142,7 @@ class Model:
         _check_chain(self)
         object.__setattr__(self, "provenance", _frozen_provenance(self.provenance))
         _check_int32(self)
+        _check_padding(self)
 
     @cached_property
     def ranges(self) -> tuple[LayerRange, ...]:
@@ -154,19 +159,38 @@ class Model:
         return digest_json(to_content(self))
 
     @property
+    def kernels(self) -> tuple[Dense, ...]:
+        """The dense layers and those in convolutions, first to last."""
+        return tuple(kernel for kernel in map(kernel_of, self.layers) if kernel is not None)
+
+    @property
+    def dense_layers(self) -> tuple[Dense, ...]:
+        """The layers of a model that has dense ones only.
+
+        Raises:
+            ModelError: it has a convolution or a pooling.
+        """
+        for number, layer in enumerate(self.layers, start=1):
+            if not isinstance(layer, Dense):
+                raise ModelError(f"layer {number} is not dense", got=type(layer).__name__)
+        return tuple(layer for layer in self.layers if isinstance(layer, Dense))
+
+    @property
     def n_weight_bits(self) -> int:
         """Number of one-bit weights."""
-        return sum(layer.weights_bin.size for layer in self.layers)
+        return sum(kernel.weights_bin.size for kernel in self.kernels)
 
     @property
     def n_weight_bytes(self) -> int:
         """Bytes of the packed weights: whole 32-bit words a row."""
-        return sum(4 * layer.n_out * -(-layer.n_in // WORD_BITS) for layer in self.layers)
+        return sum(kernel.n_weight_bytes for kernel in self.kernels)
 
     @property
     def architecture(self) -> str:
         """Widths from input to output, such as ``16 -> 3 -> 1``."""
-        return " -> ".join(str(n) for n in (self.input.n_features, *(layer.n_out for layer in self.layers)))
+        first = self.layers[0]
+        source = self.input.n_features if isinstance(first, Dense) else _product(first.shape)
+        return " -> ".join(str(n) for n in (source, *map(_width, self.layers)))
 
     def __eq__(self, other: object) -> bool:
         """Two models are equal when their content is."""
@@ -203,16 +227,47 @@ def _check_chain(model: Model) -> None:
     for number, layer in enumerate(model.layers, start=1):
         if layer.n_in != width:
             raise ModelError(f"layer {number} does not fit", got=f"{layer.n_in} inputs", expected=f"{width}")
-        last = number == len(model.layers)
-        if isinstance(layer.activation, Identity) != last:
-            raise ModelError(
-                f"layer {number} has the wrong activation",
-                got=type(layer.activation).__name__.lower(),
-                expected="identity" if last else "sign, relu or table",
-            )
+        _check_activation(number, layer, last=number == len(model.layers))
         width = layer.n_out
     if width != model.head.n_logits:
         raise ModelError("the last layer does not fit the head", got=width, expected=f"{model.head.n_logits}")
+
+
+def _check_activation(number: int, layer: Layer, *, last: bool) -> None:
+    if last and not isinstance(layer, Dense):
+        raise ModelError(f"layer {number} is the last and not dense", got=type(layer).__name__)
+    if isinstance(layer, Dense) and isinstance(layer.activation, Identity | Affine) != last:
+        raise ModelError(
+            f"layer {number} has the wrong activation",
+            got=type(layer.activation).__name__.lower(),
+            expected="identity or affine" if last else "sign, relu or table",
+        )
+
+
+def _check_padding(model: Model) -> None:
+    """Refuse values outside an image that no value inside could be; a 0 among signs is understood."""
+    low, high = model.input.low, model.input.high
+    signs = model.input.kind == "bit"
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        if isinstance(layer, Conv2D) and layer.is_padded:
+            allowed = (-1, 0, 1) if signs else range(min(low, 0), max(high, 0) + 1)
+            if layer.pad_value not in allowed:
+                raise ModelError(
+                    f"layer {number} pads with what its inputs cannot be",
+                    got=layer.pad_value,
+                    expected=f"{allowed[0]} to {allowed[-1]}",
+                )
+        low, high = int(ranges.out_low.min()), int(ranges.out_high.max())
+        kernel = kernel_of(layer)
+        signs = signs if kernel is None else isinstance(kernel.activation, Sign)
+
+
+def _width(layer: Layer) -> str:
+    return str(layer.n_out) if isinstance(layer, Dense) else _product(layer.shape_out)
+
+
+def _product(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def thaw(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
@@ -262,6 +317,13 @@ def _check_int32(model: Model) -> None:
                 expected=f"at most {INT32_MAX:,}",
                 next_step="use a relu with a shift or clip, smaller levels, or fewer units",
             )
+    logits = model.ranges[-1]
+    if int(logits.out_low.min()) < INT32_MIN or int(logits.out_high.max()) > INT32_MAX:
+        raise ModelError(
+            "the logits can leave int32",
+            got=f"{int(logits.out_low.min()):,} to {int(logits.out_high.max()):,}",
+            next_step="use smaller scales",
+        )
 
 
 def load_model(path: str | Path) -> Model:

@@ -1,6 +1,6 @@
 """The model file: one JSON document, versioned, strict, with a SHA-256 of its content.
 
-Layout of version 1 (every field is required, no other is allowed)::
+Layout (every field is required, no other is allowed)::
 
     {"format": "qhn2edge-model", "version": 1, "digest": "sha256:...", "name": "digits-3-7",
      "input":  {"n_features": 16, "encoder": {...}, "feature_names": [...]},
@@ -13,6 +13,16 @@ Layout of version 1 (every field is required, no other is allowed)::
 ``{"kind": "identity"}``, ``{"kind": "relu", "shift": 0, "clip_bits": null}`` and ``{"kind": "table", "name":
 "sigmoid", "low": -192, "values": [...]}``. The digest covers everything but itself and ``format``, in
 canonical JSON, so that an edited file is refused.
+
+A document has the least version that knows all that it says, so that files of version 1 keep their digest.
+Version 2 adds the activation ``{"kind": "affine", "scale": [...], "offset": [...]}`` and layers with a
+``kind``::
+
+    {"kind": "conv2d", "shape": [28, 28, 1], "size": [3, 3], "strides": [1, 1], "padding": [1, 1, 1, 1],
+     "pad_value": 0, "kernel": {"n_in": 9, "n_out": 16, ...}}
+    {"kind": "maxpool2d", "shape": [28, 28, 16], "size": [2, 2], "strides": [2, 2], "minimum": "00000000"}
+
+A ``kernel`` is written as a dense layer is; ``minimum`` holds one bit a channel, packed as weights are.
 """
 
 from __future__ import annotations
@@ -24,6 +34,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import ModelFileError, QhnError
 from qhn2edge.layers import (
@@ -33,6 +44,7 @@ from qhn2edge.layers import (
     MAX_TABLE,
     MAX_WIDTH,
     Activation,
+    Affine,
     Dense,
     Relu,
     Table,
@@ -46,7 +58,8 @@ from qhn2edge.model import Head, Input, Model, thaw
 from qhn2edge.storage import JsonObject, digest_json, read_bytes, write_bytes
 
 FORMAT = "qhn2edge-model"
-VERSION = 1
+VERSION = 2
+"""The newest version; see :func:`version_of`."""
 MAX_FILE_BYTES = 256 * 2**20
 T = TypeVar("T")
 
@@ -54,7 +67,7 @@ T = TypeVar("T")
 def to_content(model: Model) -> JsonObject:
     """Return the part of the document that the digest covers."""
     return {
-        "version": VERSION,
+        "version": version_of(model),
         "name": model.name,
         "input": {
             "n_features": model.input.n_features,
@@ -69,6 +82,12 @@ def to_content(model: Model) -> JsonObject:
         },
         "provenance": thaw(model.provenance),
     }
+
+
+def version_of(model: Model) -> int:
+    """Return the least version of the format that knows all that a model holds."""
+    is_new = any(not isinstance(each, Dense) or isinstance(each.activation, Affine) for each in model.layers)
+    return 2 if is_new else 1
 
 
 def to_text(model: Model) -> str:
@@ -165,9 +184,12 @@ def _from_document(document: JsonObject) -> Model:
             "not a qhn2edge model", got=document.get("format"), expected=f'format "{FORMAT}"'
         )
     version = document.get("version")
-    if version != VERSION or isinstance(version, bool) or not isinstance(version, int):
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= VERSION:
         raise ModelFileError(
-            "unknown version", got=version, expected=str(VERSION), next_step="use a matching qhn2edge release"
+            "unknown version",
+            got=version,
+            expected=f"1 to {VERSION}",
+            next_step="use a matching qhn2edge release",
         )
     _only(
         document,
@@ -218,8 +240,52 @@ def _input(value: object) -> Input:
     )
 
 
-def _layer(value: object, number: int) -> Dense:
+def _layer(value: object, number: int) -> Layer:
     where = f"layer {number}"
+    kind = _object(value, where).get("kind")
+    if kind == "conv2d":
+        return _convolution(value, where)
+    if kind == "maxpool2d":
+        return _pooling(value, where)
+    return _dense(value, where)
+
+
+def _convolution(value: object, where: str) -> Conv2D:
+    item = _only(value, where, "kind", "shape", "size", "strides", "padding", "pad_value", "kernel")
+    top, bottom, left, right = _sizes(item, "padding", 4, where)
+    return Conv2D(
+        _dense(item["kernel"], f"{where} kernel"),
+        shape=_shape(item, where),
+        size=_both(item, "size", where),
+        strides=_both(item, "strides", where),
+        padding=(top, bottom, left, right),
+        pad_value=_integer(item["pad_value"], f"{where} pad_value", -128, 255),
+    )
+
+
+def _pooling(value: object, where: str) -> MaxPool2D:
+    item = _only(value, where, "kind", "shape", "size", "strides", "minimum")
+    shape = _shape(item, where)
+    minimum = unpack_bits(hex_to_words(_text(item["minimum"], f"{where} minimum")), shape[2])
+    return MaxPool2D(shape, _both(item, "size", where), _both(item, "strides", where), minimum)
+
+
+def _shape(item: JsonObject, where: str) -> tuple[int, int, int]:
+    height, width, channels = _sizes(item, "shape", 3, where)
+    return height, width, channels
+
+
+def _both(item: JsonObject, name: str, where: str) -> tuple[int, int]:
+    rows, columns = _sizes(item, name, 2, where)
+    return rows, columns
+
+
+def _sizes(item: JsonObject, name: str, n: int, where: str) -> list[int]:
+    numbers = _exactly(_list(item[name], f"{where} {name}"), n, f"{where} {name}")
+    return [_integer(number, f"{where} {name}", 0, MAX_WIDTH) for number in numbers]
+
+
+def _dense(value: object, where: str) -> Dense:
     item = _only(value, where, "n_in", "n_out", "levels", "weights", "bias", "activation")
     n_in = _integer(item["n_in"], f"{where} n_in", 1, MAX_WIDTH)
     n_out = _integer(item["n_out"], f"{where} n_out", 1, MAX_WIDTH)
@@ -255,6 +321,16 @@ def _activation(value: object, where: str) -> Activation:
             values=tuple(_integer(v, f"{where} value", INT32_MIN, INT32_MAX) for v in values),
             name=_text(item["name"], f"{where} name"),
         )
+    if kind == "affine":
+        item = _only(value, where, "kind", "scale", "offset")
+        scale, offset = (
+            tuple(
+                _integer(number, f"{where} {name}", INT32_MIN, INT32_MAX)
+                for number in _list(item[name], f"{where} {name}")
+            )
+            for name in ("scale", "offset")
+        )
+        return Affine(scale, offset)
     if not isinstance(kind, str) or kind not in ACTIVATION_KINDS:
         raise ModelFileError(f"{where} is unknown", got=kind, expected=", ".join(ACTIVATION_KINDS))
     _only(value, where, "kind")
@@ -270,7 +346,18 @@ def _head(value: object) -> Head:
     return Head(kind=_text(item["kind"], "head kind"), classes=classes, logit_scale=scale)
 
 
-def _layer_to_json(layer: Dense) -> JsonObject:
+def _layer_to_json(layer: Layer) -> JsonObject:
+    if isinstance(layer, Dense):
+        return _dense_to_json(layer)
+    sizes = {name: list(getattr(layer, name)) for name in ("shape", "size", "strides")}
+    if isinstance(layer, MaxPool2D):
+        words = pack_bits(layer.takes_minimum.astype(np.uint8))
+        return {"kind": "maxpool2d", **sizes, "minimum": words_to_hex(words)}
+    padding = {"padding": list(layer.padding), "pad_value": layer.pad_value}
+    return {"kind": "conv2d", **sizes, **padding, "kernel": _dense_to_json(layer.kernel)}
+
+
+def _dense_to_json(layer: Dense) -> JsonObject:
     return {
         "n_in": layer.n_in,
         "n_out": layer.n_out,
@@ -288,6 +375,8 @@ def _activation_to_json(activation: Activation) -> JsonObject:
             return {"kind": kind, "shift": shift, "clip_bits": clip_bits}
         case Table(low=low, values=values, name=name):
             return {"kind": kind, "name": name, "low": low, "values": list(values)}
+        case Affine(scale=scale, offset=offset):
+            return {"kind": kind, "scale": list(scale), "offset": list(offset)}
         case _:
             return {"kind": kind}
 

@@ -7,6 +7,9 @@ For unit i with inputs x_j in [l_j, h_j]
 In the first layer both ends are reached by some input (features vary independently), so the range is
 exact. In later layers the inputs depend on each other, so the range is a sound bound. Partial sums, in
 whatever order a backend adds, stay within |b_i| + sum_j |w_ij| max(|l_j|, |h_j|).
+
+A convolution's unit has one range for all windows: each value of a patch lies between the least and the
+greatest of its channel anywhere in the image, and of what stands outside.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.layers import Activation, Dense, Relu, Sign, Table
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.layers import Activation, Affine, Dense, Relu, Sign, Table
 
 Int64Array = NDArray[np.int64]
 
@@ -39,20 +43,53 @@ class LayerRange:
     out_high: Int64Array
 
 
-def layer_ranges(layers: Iterable[Dense], in_low: Int64Array, in_high: Int64Array) -> tuple[LayerRange, ...]:
+def layer_ranges(layers: Iterable[Layer], in_low: Int64Array, in_high: Int64Array) -> tuple[LayerRange, ...]:
     """Return the ranges of all layers, first to last.
 
     Args:
-        layers: the dense layers.
+        layers: the layers.
         in_low: int64 [n_features], the smallest value of each input.
         in_high: int64 [n_features], the largest value of each input.
     """
     found = []
     for layer in layers:
-        ranges = dense_range(layer, in_low, in_high)
+        ranges = layer_range(layer, in_low, in_high)
         found.append(ranges)
         in_low, in_high = ranges.out_low, ranges.out_high
     return tuple(found)
+
+
+def layer_range(layer: Layer, in_low: Int64Array, in_high: Int64Array) -> LayerRange:
+    """Return the ranges of one layer of any kind; of a pooling's accumulators, those of its outputs."""
+    match layer:
+        case Conv2D():
+            return _conv_range(layer, in_low, in_high)
+        case MaxPool2D():
+            return _pool_range(layer, in_low, in_high)
+        case _:
+            return dense_range(layer, in_low, in_high)
+
+
+def _conv_range(layer: Conv2D, in_low: Int64Array, in_high: Int64Array) -> LayerRange:
+    low, high = (
+        in_low.reshape(-1, layer.shape[2]).min(axis=0),
+        in_high.reshape(-1, layer.shape[2]).max(axis=0),
+    )
+    if layer.is_padded:
+        low, high = np.minimum(low, layer.pad_value), np.maximum(high, layer.pad_value)
+    n_pixels = layer.size[0] * layer.size[1]
+    unit = dense_range(layer.kernel, np.tile(low, n_pixels), np.tile(high, n_pixels))
+    ends = (unit.low, unit.high, unit.partial, unit.out_low, unit.out_high)
+    return LayerRange(*(np.tile(end, layer.n_positions) for end in ends))
+
+
+def _pool_range(layer: MaxPool2D, in_low: Int64Array, in_high: Int64Array) -> LayerRange:
+    low, high = (
+        in_low.reshape(-1, layer.shape[2]).min(axis=0),
+        in_high.reshape(-1, layer.shape[2]).max(axis=0),
+    )
+    low, high = np.tile(low, layer.n_positions), np.tile(high, layer.n_positions)
+    return LayerRange(low, high, np.maximum(np.abs(low), np.abs(high)), low, high)
 
 
 def dense_range(layer: Dense, in_low: Int64Array, in_high: Int64Array) -> LayerRange:
@@ -80,6 +117,11 @@ def activation_range(
             )
         case Table():
             return _table_range(activation, low, high)
+        case Affine(scale=scale, offset=offset):
+            at_low, at_high = low * np.array(scale), high * np.array(scale)
+            return np.minimum(at_low, at_high) + np.array(offset), np.maximum(at_low, at_high) + np.array(
+                offset
+            )
         case _:
             return low, high
 

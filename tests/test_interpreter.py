@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from qhn2edge.model import Head, Input, Model
 def straight_line(model: Model, x: list[int]) -> tuple[list[list[int]], list[list[int]], int]:
     """Return every layer's accumulators and outputs, and the class: Python's integers, one at a time."""
     all_accumulators, all_outputs = [], []
-    for layer in model.layers:
+    for layer in model.dense_layers:
         accumulators, outputs = [], []
         for i in range(layer.n_out):
             total = int(layer.bias[i])
@@ -106,7 +108,7 @@ class TestTrace:
         assert class_indices(model, empty).shape == (0,)
 
     @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint32, np.uint64])
-    def test_any_integer_type(self, dtype: type[np.integer]) -> None:
+    def test_any_integer_type(self, dtype: type[np.integer[Any]]) -> None:
         """The integers count, not how wide they are stored: nothing wraps."""
         model = one_layer([[1] * 60], [100], levels=(-128, 127), kind="uint8")
         assert logits(model, np.full((1, 60), 127, dtype=dtype)).tolist() == [[60 * 127 * 127 + 100]]

@@ -158,7 +158,7 @@ class TestModel:
             ),
             (
                 {"layers": (dense(3, 1, Sign()),)},
-                "layer 1 has the wrong activation: got sign, expected identity.",
+                "layer 1 has the wrong activation: got sign, expected identity or affine.",
             ),
             (
                 {"layers": (dense(3, 2, Identity()),)},

@@ -99,7 +99,7 @@ class TestRoundTrip:
             model.head,
             model.provenance,
         )
-        for got, layer in zip(back.layers, model.layers, strict=True):
+        for got, layer in zip(back.dense_layers, model.dense_layers, strict=True):
             np.testing.assert_array_equal(got.weights_bin, layer.weights_bin)
             np.testing.assert_array_equal(got.bias, layer.bias)
             assert (got.levels, got.activation) == (layer.levels, layer.activation)
@@ -215,12 +215,13 @@ class TestMessages:
         )
 
     @pytest.mark.parametrize(
-        ("version", "shown"), [(2, "2"), (0, "0"), ("1", "1"), (1.0, "1.0"), (True, "True"), ([1], "[1]")]
+        ("version", "shown"), [(3, "3"), (0, "0"), ("1", "1"), (1.0, "1.0"), (True, "True"), ([1], "[1]")]
     )
     def test_unknown_version(self, version: object, shown: str) -> None:
-        """Only the integer 1 is a known version."""
+        """Only the integers 1 and 2 are known versions."""
         assert refusal(signed(document() | {"version": version})) == (
-            f"model file m.json: unknown version: got {shown}, expected 1. Use a matching qhn2edge release."
+            f"model file m.json: unknown version: got {shown}, expected 1 to 2. "
+            "Use a matching qhn2edge release."
         )
 
     @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class TestModelRanges:
     @given(models())
     def test_tight_in_the_first_layer(self, model: Model) -> None:
         """The input that follows the signs of a unit's weights reaches the ends of its range."""
-        first = model.layers[0]
+        first = model.dense_layers[0]
         largest = np.where(first.weights > 0, model.input.high, model.input.low)
         smallest = np.where(first.weights > 0, model.input.low, model.input.high)
         for x, end in ((largest, model.ranges[0].high), (smallest, model.ranges[0].low)):

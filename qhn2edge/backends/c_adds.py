@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qhn2edge.backends.c_plan import BITS, C_TYPES, UINT8, LayerPlan
+from qhn2edge.backends.c_plan import BITS, C_TYPES, INT8, LayerPlan
 from qhn2edge.backends.c_tables import store
 from qhn2edge.backends.c_text import integer
 
@@ -124,7 +124,8 @@ def _additions(plan: LayerPlan, units: range) -> Iterator[str]:
 
 
 def _products(plan: LayerPlan, j: int) -> list[str]:
-    value = f"(uint32_t)x[{j}]" if plan.source == UINT8 else f"(uint32_t)(int32_t)x[{j}]"
+    """Return what sets p, and q of pairs, from input j."""
+    value = f"qhn_load_i8(&x[{j}])" if plan.source == INT8 else f"(uint32_t)x[{j}]"
     if not is_paired(plan):
         return [f"p = {value};"]
     return [f"q = {value};", "p = (q << 16) + q;", "q = (q << 16) - q;", "QHN_READY(p);", "QHN_READY(q);"]
@@ -145,30 +146,26 @@ def _finish(plan: LayerPlan, units: range) -> list[str]:
     if plan.is_sign:
         return [*_traces(plan, units), f"return {_signs(plan, units)};"]
     lines = []
-    for unit, a in _accumulators(plan, units):
-        lines += [
-            "{",
-            f"    const int32_t a = {a};",
-            "",
-            *("    " + s for s in store(plan, f"{unit}u", "a")),
-            "}",
-        ]
+    for unit, field in _fields(plan, units):
+        statements = [f"const uint32_t sum = {field};", f"const int32_t a = {_value(plan, 'sum')};", ""]
+        lines += ["{", *("    " + s if s else "" for s in (*statements, *store(plan, f"{unit}u", "a"))), "}"]
     return lines
 
 
-def _accumulators(plan: LayerPlan, units: range) -> Iterator[tuple[int, str]]:
-    """Yield each unit of a pass and its accumulator as a C expression."""
+def _fields(plan: LayerPlan, units: range) -> Iterator[tuple[int, str]]:
+    """Yield each unit of a pass and what holds its accumulator, as a C expression of type uint32_t."""
     for k, group in enumerate(_groups(plan, units)):
         for half, unit in enumerate(group):
-            if not is_paired(plan):
-                yield unit, f"qhn_to_int32(a{k})"
-            else:
-                field = f"(a{k} >> 16)" if half else f"(a{k} & 0xffffu)"
-                yield unit, f"(int32_t){field} - {integer(2**15)}"
+            yield unit, (f"a{k} >> 16" if half else f"a{k} & 0xffffu") if is_paired(plan) else f"a{k}"
+
+
+def _value(plan: LayerPlan, field: str) -> str:
+    """Return the accumulator in a field as a C expression."""
+    return f"(int32_t){field} - {integer(2**15)}" if is_paired(plan) else f"qhn_to_int32({field})"
 
 
 def _traces(plan: LayerPlan, units: range) -> list[str]:
-    return [f"TRACE_A({unit}u, {a});" for unit, a in _accumulators(plan, units)]
+    return [f"TRACE_A({unit}u, {_value(plan, f'({field})')});" for unit, field in _fields(plan, units)]
 
 
 def _signs(plan: LayerPlan, units: range) -> str:

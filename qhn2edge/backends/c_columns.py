@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from qhn2edge.backends.c_plan import INT8, UINT8, LayerPlan
-from qhn2edge.backends.c_tables import CTable, signed_table, unit_loop, unsigned_table
+from qhn2edge.backends.c_tables import CTable, Together, signed_table, unit_loop, unsigned_table
 from qhn2edge.backends.c_text import integer
 from qhn2edge.layers import INT32_MAX
 
@@ -54,17 +54,19 @@ def body(plan: LayerPlan) -> list[str]:
     n_in = plan.layer.n_in
     offset = "0x80u" if plan.source == INT8 else "0u"
     x = "(const uint8_t *)x" if plan.source == INT8 else "x"
-    base, terms = [], f"{hi - lo} * (int32_t)sums[i % 8u] + {plan.name}_BIAS[i]"
+    base, terms = [], f"{hi - lo} * (int32_t)sums[i - first] + {plan.name}_BIAS[i]"
     if lo:
         kind = "u8" if plan.source == UINT8 else "i8"
-        base = [f"const int32_t base = {integer(lo)} * qhn_to_int32(qhn_sum_{kind}(x, {n_in}u));"]
+        base = [f"const int32_t base = {integer(lo)} * qhn_sum_{kind}(x, {n_in}u);"]
         terms = f"base + {terms}"
-    accumulator = [
-        "if (i % 8u == 0u) {",
-        f"    qhn_column_sums(t, {x}, {n_in}u, {offset}, sums);",
-        f"    t += {n_in};",
-        "}",
-        f"const int32_t a = {terms};",
-    ]
-    start = [f"const QHN_FLASH uint8_t *t = {plan.name}_WEIGHTS;", "uint16_t sums[8];"]
-    return [*start, *base, *unit_loop(plan, accumulator)]
+    together = Together(
+        UNITS,
+        (
+            "uint16_t sums[8];",
+            "",
+            f"qhn_column_sums(t, {x}, {n_in}u, {offset}, sums);",
+            f"t += {n_in};",
+        ),
+    )
+    start = [f"const QHN_FLASH uint8_t *t = {plan.name}_WEIGHTS;", *base]
+    return [*start, *unit_loop(plan, [f"const int32_t a = {terms};"], together=together)]

@@ -196,19 +196,26 @@ def choose_kernels(plans: tuple[LayerPlan, ...], options: COptions) -> tuple[Ker
         ExportError: it fits no layer.
     """
     forced = None if options.kernel == "auto" else KERNELS[options.kernel]
-    if forced is not None and all(forced.misfit(plan) for plan in plans):
-        reasons = "; ".join(f"layer {plan.number}: {forced.misfit(plan)}" for plan in plans)
+    if forced is not None and all(misfit(forced, plan) for plan in plans):
+        reasons = "; ".join(f"layer {plan.number}: {misfit(forced, plan)}" for plan in plans)
         raise ExportError(
             f"the kernel {forced.name} fits no layer of this model",
             got=reasons,
             next_step=f"use auto, or one of {', '.join(fitting(plans[0]))}",
         )
-    return tuple(forced if forced and not forced.misfit(plan) else cheapest(plan) for plan in plans)
+    return tuple(forced if forced and not misfit(forced, plan) else cheapest(plan) for plan in plans)
+
+
+def misfit(kernel: Kernel, plan: LayerPlan) -> str | None:
+    """Return why a kernel cannot run a layer, or None."""
+    if plan.adds_zeros and kernel.name != "xnor":
+        return "it adds zeros around signs"
+    return kernel.misfit(plan)
 
 
 def fitting(plan: LayerPlan) -> list[str]:
     """Return the names of the kernels that can run a layer."""
-    return [name for name, kernel in KERNELS.items() if kernel.misfit(plan) is None]
+    return [name for name, kernel in KERNELS.items() if misfit(kernel, plan) is None]
 
 
 def cheapest(plan: LayerPlan) -> Kernel:
@@ -218,8 +225,12 @@ def cheapest(plan: LayerPlan) -> Kernel:
         fixed = PORTABLE_KERNELS if plan.options.optimize == "speed" else SMALLEST_KERNELS
         return next(KERNELS[name] for name in fixed if name in fitted)
     costs = kernel_costs()[_COSTS_OF.get(core, core)]
-    affordable = [KERNELS[n] for n in fitted if KERNELS[n].flash_bytes(plan) <= most_flash_bytes(core)]
-    return min(affordable or [KERNELS[fitted[0]]], key=lambda k: cost(k, plan, costs[k.name]))
+    sizes = {name: KERNELS[name].flash_bytes(plan) for name in fitted}
+    least = min(sizes.values())
+    # Where the weights alone are more than the share, what adds little to them is affordable.
+    limit = max(most_flash_bytes(core), least + least // 16)
+    affordable = [KERNELS[name] for name in fitted if sizes[name] <= limit]
+    return min(affordable, key=lambda k: cost(k, plan, costs[k.name]))
 
 
 def most_flash_bytes(core: str) -> int:

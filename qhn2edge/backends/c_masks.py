@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.backends.c_plan import C_TYPES, DSP_CORES, INT8, UINT8, LayerPlan
-from qhn2edge.backends.c_tables import CTable, signed_table, unit_loop, unsigned_table
+from qhn2edge.backends.c_tables import CTable, Together, signed_table, unit_loop, unsigned_table
 from qhn2edge.backends.c_text import integer
 from qhn2edge.layers import INT32_MAX, pack_bits
 
@@ -104,20 +104,9 @@ def mask_rows(plan: LayerPlan) -> list[str]:
     """Return the statements for inputs at any address, where ``aligned`` says whether it is a word's."""
     units, n_in = n_units(plan), plan.layer.n_in
     call = f"qhn_masked_sums(t, bytes, {n_in}u, {units}u, 0x{_offset(plan):08x}u, aligned, d);"
-    if units == 1:
-        accumulator = ["int32_t d[1];", "", f"t = {call}", *_accumulator(plan, "d[0]")]
-    else:
-        accumulator = [
-            f"if (i % {units}u == 0u) {{",
-            f"    t = {call}",
-            "}",
-            *_accumulator(plan, f"d[i % {units}u]"),
-        ]
-    start = [
-        f"const QHN_FLASH uint32_t *t = {plan.name}_WEIGHTS;",
-        *([f"int32_t d[{units}];"] if units > 1 else []),
-    ]
-    return [*start, *_sum_all(plan), *unit_loop(plan, accumulator)]
+    together = Together(units, (f"int32_t d[{units}];", "", f"t = {call}"))
+    start = [f"const QHN_FLASH uint32_t *t = {plan.name}_WEIGHTS;", *_sum_all(plan)]
+    return [*start, *unit_loop(plan, _accumulator(plan, "d[i - first]"), together=together)]
 
 
 def packed_rows(plan: LayerPlan) -> list[str]:
@@ -134,7 +123,7 @@ def _sum_all(plan: LayerPlan) -> list[str]:
     if lo + hi == 0:
         return []
     kind = "u8" if plan.source == UINT8 else "i8"
-    return [f"const int32_t base = {integer(lo + hi)} * qhn_to_int32(qhn_sum_{kind}(x, {plan.layer.n_in}u));"]
+    return [f"const int32_t base = {integer(lo + hi)} * qhn_sum_{kind}(x, {plan.layer.n_in}u);"]
 
 
 def _accumulator(plan: LayerPlan, d: str) -> list[str]:

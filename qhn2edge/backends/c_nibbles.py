@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from qhn2edge.backends.c_plan import BITS, LayerPlan
 from qhn2edge.backends.c_tables import CTable, store, unsigned_table
-from qhn2edge.backends.c_text import integer
 
 Int64Array = NDArray[np.int64]
 
@@ -141,7 +140,7 @@ def _sign(plan: LayerPlan, number: int, k: int, unit: int) -> list[str]:
     bits = field_bits(plan)
     top = k * bits + bits - 1
     a = int(reach(plan)[unit] - plan.layer.bias[unit]) - 2 * int(thresholds(plan)[unit])
-    field = f"((s[{number}] >> {k * bits}) & 0x{(1 << bits) - 1:x}u)"
+    field = _field(plan, number, k)
     offset = (-a - (1 << bits)) % 2**32
     return [
         f"TRACE_A({unit}u, qhn_to_int32(2u * {field} + 0x{offset:08x}u));",
@@ -150,19 +149,23 @@ def _sign(plan: LayerPlan, number: int, k: int, unit: int) -> list[str]:
 
 
 def _value(plan: LayerPlan, number: int, k: int, unit: int) -> list[str]:
-    bits = field_bits(plan)
-    field = f"(s[{number}] >> {k * bits})" if k else f"s[{number}]"
-    if (k + 1) * bits < 32:
-        field = f"({field} & 0x{(1 << bits) - 1:x}u)"
     offset = int(plan.layer.bias[unit]) - int(reach(plan)[unit])
-    a = f"2 * (int32_t){field} + {integer(offset)}" if offset >= 0 else f"2 * (int32_t){field} - {-offset}"
+    rest = f" {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
     return [
         "{",
-        f"    const int32_t a = {a};",
+        f"    const uint32_t sum = {_field(plan, number, k)};",
+        f"    const int32_t a = (2 * (int32_t)sum){rest};",
         "",
         *("    " + line for line in store(plan, f"{unit}u", "a")),
         "}",
     ]
+
+
+def _field(plan: LayerPlan, number: int, k: int) -> str:
+    """Return field k of sum ``number`` of a pass as a C expression."""
+    bits = field_bits(plan)
+    field = f"(s[{number}] >> {k * bits})" if k else f"s[{number}]"
+    return f"({field} & 0x{(1 << bits) - 1:x}u)" if (k + 1) * bits < 32 else field
 
 
 def _words_of_signs(plan: LayerPlan) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.backends.c_options import COptions
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.layers import WORD_BITS, Activation, Dense, Sign
 from qhn2edge.model import Model
 from qhn2edge.ranges import LayerRange
@@ -27,11 +29,12 @@ class LayerPlan:
 
     Attributes:
         number: counted from 1.
-        layer: the layer.
+        layer: the layer; of a convolution, the dense layer that it runs on every window.
         source, target: kinds of its inputs and outputs: "bit", "uint8", "int8" or "int32".
         ranges: the accumulators' ranges.
         is_last: whether its outputs are the logits.
         options: how C is to be generated.
+        conv: the convolution, if it is one; ``ranges`` are then those of its units.
     """
 
     number: int
@@ -41,6 +44,24 @@ class LayerPlan:
     ranges: LayerRange
     is_last: bool
     options: COptions
+    conv: Conv2D | None = None
+
+    @property
+    def n_values(self) -> int:
+        """Number of outputs of the whole layer."""
+        return self.layer.n_out if self.conv is None else self.conv.n_out
+
+    @property
+    def adds_zeros(self) -> bool:
+        """Whether zeros stand around signs: windows at the edge then have biases of their own."""
+        return (
+            self.conv is not None and self.conv.is_padded and self.conv.pad_value == 0 and self.source == BITS
+        )
+
+    @property
+    def bias(self) -> str:
+        """C name of the biases."""
+        return "bias" if self.adds_zeros else f"{self.name}_BIAS"
 
     @property
     def is_sign(self) -> bool:
@@ -78,14 +99,56 @@ class LayerPlan:
         return f"LAYER_{self.number}"
 
 
+@dataclass(frozen=True, eq=False)
+class PoolPlan:
+    """A pooling in C; its values keep their kind. See :class:`LayerPlan`."""
+
+    number: int
+    pool: MaxPool2D
+    source: str
+
+    @property
+    def target(self) -> str:
+        """Kind of its outputs."""
+        return self.source
+
+    @property
+    def n_values(self) -> int:
+        """Number of outputs."""
+        return self.pool.n_out
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its outputs are the logits."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """Prefix of its tables."""
+        return f"LAYER_{self.number}"
+
+
+Plan: TypeAlias = LayerPlan | PoolPlan
+
+
 def plan_layers(model: Model, options: COptions) -> tuple[LayerPlan, ...]:
+    """Return the plans of the layers with weights, first to last."""
+    return tuple(plan for plan in plan_all(model, options) if isinstance(plan, LayerPlan))
+
+
+def plan_all(model: Model, options: COptions) -> tuple[Plan, ...]:
     """Return the plan of every layer, first to last."""
-    plans: list[LayerPlan] = []
+    plans: list[Plan] = []
     kind = model.input.kind
     for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        if isinstance(layer, MaxPool2D):
+            plans.append(PoolPlan(number, layer, kind))
+            continue
         is_last = number == len(model.layers)
         target = INT32 if is_last else _kind_of(layer.activation, ranges)
-        plans.append(LayerPlan(number, layer, kind, target, ranges, is_last, options))
+        conv, dense = (layer, layer.kernel) if isinstance(layer, Conv2D) else (None, layer)
+        units = LayerRange(*(end[: dense.n_out] for end in vars(ranges).values()))
+        plans.append(LayerPlan(number, dense, kind, target, units, is_last, options, conv))
         kind = target
     return tuple(plans)
 

@@ -33,13 +33,13 @@ def xnor_body(plan: LayerPlan) -> list[str]:
     layer = plan.layer
     dot = f"{layer.n_in} - 2 * (int32_t)qhn_differing(row, x, {plan.n_words}u)"
     if plan.is_plus_minus_one:
-        accumulator, first = [f"const int32_t a = {dot} + {plan.name}_BIAS[i];"], []
+        accumulator, first = [f"const int32_t a = {dot} + {plan.bias}[i];"], []
     else:
         lo, hi = layer.levels
         first = [f"const int32_t sum_all = qhn_sum_pm1(x, {layer.n_in}u);"]
         accumulator = [
             f"const int32_t dot = {dot};",
-            f"const int32_t a = ({lo} * sum_all + {hi - lo} * ((dot + sum_all) / 2)) + {plan.name}_BIAS[i];",
+            f"const int32_t a = ({lo} * sum_all + {hi - lo} * ((dot + sum_all) / 2)) + {plan.bias}[i];",
         ]
     return [*first, *_rows(plan, accumulator)]
 
@@ -52,12 +52,11 @@ def plain_body(plan: LayerPlan) -> list[str]:
     """
     layer, kind = plan.layer, {"uint8": "u8", "int8": "i8", "int32": "i32"}[plan.source]
     lo, hi = layer.levels
-    terms = [f"(uint32_t){plan.name}_BIAS[i]"]
+    terms = [f"(uint32_t){plan.bias}[i]"]
     first = []
     if lo:
-        first = [
-            f"const uint32_t base = {_times(lo, f'qhn_sum_{kind}(x, {layer.n_in}u)')};",
-        ]
+        total = f"qhn_sum_{kind}(x, {layer.n_in}u)"
+        first = [f"const uint32_t base = {_times(lo, total if kind == 'i32' else f'(uint32_t){total}')};"]
         terms.append("base")
     terms.append(_times(hi - lo, f"qhn_sum_hi_{kind}(row, x, {layer.n_in}u)"))
     return [*first, *_rows(plan, [f"const int32_t a = qhn_to_int32({' + '.join(terms)});"])]

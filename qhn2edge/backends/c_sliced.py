@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.backends.c_plan import BITS, LayerPlan
-from qhn2edge.backends.c_tables import CTable, bias_table, store, unsigned_table
+from qhn2edge.backends.c_tables import CTable, bias_table, deeper, store, unsigned_table
 from qhn2edge.layers import Dense
 
 Int64Array = NDArray[np.int64]
@@ -151,14 +151,10 @@ def body(plan: LayerPlan, kind: str) -> list[str]:
         f"for (uint16_t block = 0u; block < {n_blocks(plan)}u; block++) {{",
         f"    qhn_slice p[{k}];",
         "",
-        *_deeper(inner),
+        *deeper(inner),
         "}",
         *_padding(plan, kind),
     ]
-
-
-def _deeper(lines: list[str]) -> list[str]:
-    return [line if not line or line.startswith("#") else "    " + line for line in lines]
 
 
 def _signs(plan: LayerPlan) -> list[str]:
@@ -204,7 +200,7 @@ def _in_block(plan: LayerPlan) -> str:
 def _numbers(plan: LayerPlan) -> list[str]:
     """Return what turns the planes into accumulators and these into outputs."""
     bits, k = plan.slice_bits, n_planes(plan)
-    finish = _deeper([*_accumulator(plan), *_output(plan)])
+    finish = deeper([*_accumulator(plan), *_output(plan)])
     start = ["qhn_slice signs = 0u;", ""] if plan.is_sign else []
     end = ["qhn_put_slice(y, block, signs);"] if plan.is_sign else []
     if k > MAX_LANE_PLANES:
@@ -222,8 +218,8 @@ def _numbers(plan: LayerPlan) -> list[str]:
         f"    qhn_slice lanes = qhn_lanes(p, {k}u, s);",
         "",
         f"    for (uint16_t i = (uint16_t)({bits}u * block + s); {_in_block(plan)}; i += 8u) {{",
-        "        const uint32_t number = lanes & 255u;",
-        *_deeper(finish),
+        "        const uint32_t number = (uint32_t)lanes & 255u;",
+        *deeper(finish),
         "        lanes = (qhn_slice)(lanes >> 8);",
         "    }",
         "}",

@@ -16,7 +16,16 @@ _STANDARD_HEADERS = (
     "stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype"
 )
 _DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-_RESERVED = {"main", "qhn", "qhn_binn", "qhn_slices", "qhn_sums", *_STANDARD_HEADERS.split(), *_DEVICES}
+_RESERVED = {
+    "main",
+    "qhn",
+    "qhn_binn",
+    "qhn_images",
+    "qhn_slices",
+    "qhn_sums",
+    *_STANDARD_HEADERS.split(),
+    *_DEVICES,
+}
 _PLAIN = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _.,:;+-*/=()[]{}<>!#$%&'@^`|~"
 )

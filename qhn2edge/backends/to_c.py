@@ -16,7 +16,7 @@ from qhn2edge.layers import WORD_BITS
 from qhn2edge.model import Input, Model
 from qhn2edge.resources import resource, resource_text
 
-RUNTIME_FILES = ("qhn_binn.h", "qhn_slices.h", "qhn_sums.h", "qhn_binn.c")
+RUNTIME_FILES = ("qhn_binn.h", "qhn_images.h", "qhn_slices.h", "qhn_sums.h", "qhn_binn.c")
 
 _INPUT_TYPES = {"bit": "uint32_t", "uint8": "uint8_t", "int8": "int8_t"}
 _INPUT_TEXTS = {"bit": "-1 or 1", "uint8": "0 to 255", "int8": "-128 to 127"}

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Program:
         content = text.encode() if isinstance(text, str) else text
         return run_tool([str(self.path)], input=content, timeout_s=60, check=False)
 
-    def run(self, x: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def run(self, x: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the labels [n] and logits [n, n_logits] of valid inputs."""
         result = self.feed("\n".join(" ".join(map(str, row)) for row in x.tolist()))
         assert result.returncode == 0, result.stderr
@@ -71,7 +72,7 @@ def build(
     return Program(path)
 
 
-def assert_equal_to_interpreter(program: Program, model: Model, x: NDArray[np.integer]) -> None:
+def assert_equal_to_interpreter(program: Program, model: Model, x: NDArray[np.integer[Any]]) -> None:
     """Compare every logit and label of a program with the interpreter's."""
     labels, logits = program.run(x)
     expected = interpreter.logits(model, x)

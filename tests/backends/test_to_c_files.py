@@ -143,7 +143,7 @@ class TestPackedOrder:
         """The words in the C text are layers.pack_bits of the weights, row after row."""
         folder = export_model(model, "c", tmp_path_factory.mktemp("packed") / "out")
         text = (folder / f"{c_name(model.name)}.c").read_text()
-        for number, layer in enumerate(model.layers, start=1):
+        for number, layer in enumerate(model.dense_layers, start=1):
             found = re.search(rf"LAYER_{number}_WEIGHTS\[(\d+)\] = \{{(.*?)\}};", text, re.DOTALL)
             assert found is not None
             words = [int(word, 16) for word in re.findall(r"0x([0-9a-f]{8})u", found[2])]

@@ -43,7 +43,7 @@ def model_of(kind: str, *layers: Dense, head: str = "argmax") -> Model:
 
 def telling_inputs(model: Model) -> NDArray[np.int16]:
     """Return corners, extremes, edges and random inputs of a model."""
-    source, first = model.input, model.layers[0]
+    source, first = model.input, model.dense_layers[0]
     rng = np.random.default_rng(1)
     blocks = [corners(source), extremes(source, first), edges(source, first, rng)]
     return np.concatenate([*blocks, random_inputs(model, 200, 2)])
@@ -108,7 +108,7 @@ class TestWordBoundaries:
     def test_widest_layer(self, host_compiler: CompilerFound, kind: str, levels: tuple[int, int]) -> None:
         """65,535 inputs, the most that a layer can have, are counted right at both ends of the range."""
         model = model_of(kind, dense(65_535, 2, levels, Identity(), bias=100))
-        source, first = model.input, model.layers[0]
+        source, first = model.input, model.dense_layers[0]
         x = np.concatenate([extremes(source, first), random_inputs(model, 4, 0)])
         assert_equal_to_interpreter(build(model, host_compiler), model, x)
 
@@ -123,7 +123,7 @@ class TestInt32Limits:
         bare = model_of(kind, dense(40, 4, levels, Identity(), bias=0))
         slack = INT32_MAX - bare.ranges[0].partial
         bias = (slack * np.array([1, -1, 1, -1])).astype(np.int32)
-        model = model_of(kind, Dense(bare.layers[0].weights_bin, bias, levels, Identity()))
+        model = model_of(kind, Dense(bare.dense_layers[0].weights_bin, bias, levels, Identity()))
         assert int(model.ranges[0].partial.max()) == INT32_MAX
         program = build(model, sanitizing_compiler, sanitize=True)
         assert_equal_to_interpreter(program, model, telling_inputs(model))

@@ -46,7 +46,7 @@ QHN_NOINLINE static void layer_1(const uint32_t *x, uint32_t *y)
         TRACE_A(i, a);
         word >>= 1;
         if (a >= 0) {
-            word |= UINT32_C(0x80000000);
+            word |= 0x80000000u;
         }
         row += 2;
     }
@@ -104,7 +104,7 @@ QHN_INLINE void layer_3_rows(const uint8_t *x, int8_t *y, uint8_t aligned)
 {
     const uint8_t *bytes = x;
     const QHN_FLASH uint32_t *row = LAYER_3_WEIGHTS;
-    const int32_t base = 1 * qhn_to_int32(qhn_sum_u8(x, 4u));
+    const int32_t base = 1 * qhn_sum_u8(x, 4u);
     for (uint16_t i = 0u; i < 2u; i++) {
         const int32_t d = qhn_packed_sum(row, LAYER_3_MASKS, bytes, 4u, 0x00000000u, aligned);
         const int32_t a = (1 * d + base + LAYER_3_BIAS[i]) / 2;
