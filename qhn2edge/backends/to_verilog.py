@@ -10,8 +10,10 @@ from string import Template
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
+from qhn2edge.backends.refusals import refuse_new_layers
+from qhn2edge.backends.verilog_accumulator import AccumulatorDesign, accumulator_body, suits_accumulator
 from qhn2edge.backends.verilog_bench import bench_files
-from qhn2edge.backends.verilog_options import AS_SUITS, VerilogOptions
+from qhn2edge.backends.verilog_options import DEFAULT, VerilogOptions
 from qhn2edge.backends.verilog_page import describe_streams, page_values
 from qhn2edge.backends.verilog_parallel import (
     ParallelDesign,
@@ -26,8 +28,11 @@ from qhn2edge.errors import ExportError
 from qhn2edge.model import Model
 from qhn2edge.resources import resource, resource_text
 
-PARALLEL_LIBRARY = ("qhn_valid.v",)
-SERIAL_LIBRARY = (
+Design = ParallelDesign | SerialDesign | AccumulatorDesign
+
+PARALLEL_LIBRARY: tuple[str, ...] = ("qhn_valid.v",)
+ACCUMULATOR_LIBRARY: tuple[str, ...] = ("qhn_accumulator.v",)
+SERIAL_LIBRARY: tuple[str, ...] = (
     "qhn_collector.v",
     "qhn_match16.v",
     "qhn_ram.v",
@@ -37,7 +42,7 @@ SERIAL_LIBRARY = (
     "qhn_unit.v",
 )
 
-DEFAULT_LEVELS = 3.0
+DEFAULT_LEVELS = 3.5
 """Levels of logic between two registers where no clock is asked for."""
 MAX_PARALLEL_WEIGHTS = 1_000_000
 _LEVEL_NS = 2.0
@@ -58,7 +63,7 @@ class VerilogFiles:
         library: the files copied from the library.
     """
 
-    design: ParallelDesign | SerialDesign
+    design: Design
     sources: tuple[str, ...]
     files: Mapping[str, str]
     library: tuple[str, ...]
@@ -73,6 +78,8 @@ def chosen_style(model: Model, options: VerilogOptions) -> str:
     """Return the style asked for, else the one that suits the model's size."""
     if options.style is not None:
         return options.style
+    if suits_accumulator(model):
+        return "serial"
     if model.input.n_bits <= _TINY_BITS and model.n_weight_bits <= _TINY_WEIGHTS:
         return "combinational"
     return "pipelined" if model.n_weight_bits <= _SMALL_WEIGHTS else "serial"
@@ -85,15 +92,17 @@ def levels_for(clock_mhz: float | None) -> float:
     return max(1.0, (1000 / clock_mhz - _OVERHEAD_NS) / _LEVEL_NS)
 
 
-def design_of(model: Model, options: VerilogOptions = AS_SUITS) -> ParallelDesign | SerialDesign:
+def design_of(model: Model, options: VerilogOptions = DEFAULT) -> Design:
     """Return the design of a model.
 
     Raises:
+        UnsupportedModelError: the model has a layer that has no form in Verilog.
         ExportError: the model has too many weights to be all logic.
     """
+    refuse_new_layers(model, "Verilog")
     style = chosen_style(model, options)
     if style == "serial":
-        return serial_design(model)
+        return AccumulatorDesign(model) if suits_accumulator(model) else serial_design(model)
     if model.n_weight_bits > MAX_PARALLEL_WEIGHTS:
         raise ExportError(
             f"the model is too large for style {style}",
@@ -104,7 +113,7 @@ def design_of(model: Model, options: VerilogOptions = AS_SUITS) -> ParallelDesig
     return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
 
 
-def emit(model: Model, folder: Path, options: VerilogOptions = AS_SUITS) -> tuple[str, ...]:
+def emit(model: Model, folder: Path, options: VerilogOptions = DEFAULT) -> tuple[str, ...]:
     """Write the Verilog files of a model into a folder; equal models and options give equal files.
 
     Args:
@@ -128,7 +137,7 @@ def emit(model: Model, folder: Path, options: VerilogOptions = AS_SUITS) -> tupl
     return (*made.files, *made.library, MODEL_FILE)
 
 
-def verilog_files(model: Model, options: VerilogOptions = AS_SUITS) -> VerilogFiles:
+def verilog_files(model: Model, options: VerilogOptions = DEFAULT) -> VerilogFiles:
     """Return everything that :func:`emit` writes."""
     design, name = design_of(model, options), verilog_name(model)
     values: dict[str, object] = {
@@ -138,13 +147,17 @@ def verilog_files(model: Model, options: VerilogOptions = AS_SUITS) -> VerilogFi
         "digest": model.digest,
         **describe_streams(design),
     }
-    library: tuple[str, ...]
-    if isinstance(design, SerialDesign):
-        text = SerialText(design, name)
-        modules, data, body, library = {}, text.files(), text.body(), SERIAL_LIBRARY
-    else:
-        modules, data, body, library = _parts(design, name), {}, top_body(design, name), PARALLEL_LIBRARY
-    modules = {f"{name}_binn.v": _fill("top.v.in", {**values, "body": body}), **modules}
+    parts: dict[str, str] = {}
+    data: dict[str, str] = {}
+    match design:
+        case ParallelDesign():
+            parts, body, library = _parts(design, name), top_body(design, name), PARALLEL_LIBRARY
+        case SerialDesign():
+            text = SerialText(design, name)
+            data, body, library = text.files(), text.body(), SERIAL_LIBRARY
+        case AccumulatorDesign():
+            body, library = accumulator_body(design), ACCUMULATOR_LIBRARY
+    modules = {f"{name}_binn.v": _fill("top.v.in", {**values, "body": body}), **parts}
     vectors, n_vectors = bench_files(model, design.shape, name)
     sources = (*modules, *library)
     values |= page_values(design, sources=sources, data=tuple(data), n_vectors=n_vectors)
@@ -163,7 +176,7 @@ def _parts(design: ParallelDesign, name: str) -> dict[str, str]:
                 "body": part_body(part, pipelined=design.pipelined),
             },
         )
-        for part in design.parts
+        for part in design.modules
     }
 
 

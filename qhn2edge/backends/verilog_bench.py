@@ -25,7 +25,7 @@ def bench_vectors(model: Model) -> IntVectors:
     n, ends = source.n_features, np.array([source.low, source.high], dtype=np.int64)
     even = np.arange(n) % 2
     corners = np.stack([np.full(n, ends[0]), np.full(n, ends[1]), ends[even], ends[1 - even]])
-    rows = model.layers[0].weights[:_MAX_UNITS] > 0
+    rows = model.dense_layers[0].weights[:_MAX_UNITS] > 0
     extremes = ends[np.concatenate([rows, ~rows]).astype(np.int64)]
     drawn = rng.integers(ends[0], ends[1] + 1, size=(N_RANDOM, n))
     mixtures = ends[(rng.random((N_RANDOM, n)) < rng.random((N_RANDOM, 1))).astype(np.int64)]

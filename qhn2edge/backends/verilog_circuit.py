@@ -1,9 +1,8 @@
 """A circuit as a list of operations on words of bits: what the Verilog export prints, and can evaluate.
 
-A *literal* is a bit or its complement: ``2 * net`` is the net itself, ``2 * net + 1`` its complement. Net 0
-is
-the constant 0, so the literals 0 and 1 are the constants. A *word* is a tuple of literals, least significant
-bit first. Operations are in an order in which each reads only what comes before it.
+A *literal* is a bit or its complement: ``2 * net`` is the net itself, ``2 * net + 1`` its complement. Net
+0 is the constant 0, so the literals 0 and 1 are the constants. A *word* is a tuple of literals, least
+significant bit first. Operations are in an order in which each reads only what comes before it.
 """
 
 from __future__ import annotations
@@ -298,20 +297,22 @@ def _load_signed(nets: NDArray[np.bool_], word: Word) -> Int64Array:
     return signed
 
 
-def _value_of(operation: Operation, nets: NDArray[np.bool_]) -> Int64Array:  # noqa: PLR0911
+def _value_of(operation: Operation, nets: NDArray[np.bool_]) -> Int64Array:
+    value: Int64Array
     match operation:
         case Count(bits=bits):
-            return sum((_load(nets, (bit,)) for bit in bits), np.zeros(nets.shape[1], dtype=np.int64))
+            value = np.sum([_load(nets, (bit,)) for bit in bits], axis=0, dtype=np.int64)
         case Add(a=a, b=b, carry=carry, inverted=inverted):
             total = _load(nets, a) + _load(nets, b) + _load(nets, (carry,))
-            return ~total if inverted else total
+            value = ~total if inverted else total
         case AtLeast(a=a, b=b):
-            return (_load(nets, a) >= _load(nets, b)).astype(np.int64)
+            value = (_load(nets, a) >= _load(nets, b)).astype(np.int64)
         case Select(condition=condition, a=a, b=b):
-            return np.where(_load(nets, (condition,)) == 1, _load(nets, a), _load(nets, b))
+            value = np.where(_load(nets, (condition,)) == 1, _load(nets, a), _load(nets, b))
         case Rectify(a=a, output=output):
-            return np.clip(_load_signed(nets, a), 0, (1 << len(output)) - 1)
+            value = np.clip(_load_signed(nets, a), 0, (1 << len(output)) - 1)
         case Clip(a=a, top=top):
-            return np.clip(_load_signed(nets, a), 0, top)
+            value = np.clip(_load_signed(nets, a), 0, top)
         case Lookup(address=address, values=values):
-            return np.take(np.array(values, dtype=np.int64), _load(nets, address), mode="clip")
+            value = np.take(np.array(values, dtype=np.int64), _load(nets, address), mode="clip")
+    return value

@@ -1,17 +1,19 @@
-"""What page and top module of an exported design say about it: streams, latency, throughput, resources."""
+"""What the page and the top module of a design say about it: streams, latency, throughput, resources."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qhn2edge.backends.verilog_accumulator import AccumulatorDesign
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.backends.verilog_serial import LANES, SerialDesign
 from qhn2edge.model import Input
 
-Design = ParallelDesign | SerialDesign
+Design = ParallelDesign | SerialDesign | AccumulatorDesign
 
 _LIBRARY_TEXTS = {
     "qhn_valid.v": "handshakes of both streams around a stalling pipeline",
+    "qhn_accumulator.v": "one accumulator with its streams",
     "qhn_serial.v": "the serial engine: memories, units, streams",
     "qhn_sequencer.v": "its order of work",
     "qhn_unit.v": "one of its units: 16 weights a clock",
@@ -44,18 +46,27 @@ def describe_streams(design: Design) -> dict[str, object]:
 
 def style_of(design: Design) -> str:
     """Return the word for the style."""
-    if isinstance(design, SerialDesign):
-        return "serial"
-    return "pipelined" if design.pipelined else "combinational"
+    if isinstance(design, ParallelDesign):
+        return "pipelined" if design.pipelined else "combinational"
+    return "serial"
 
 
 def style_text(design: Design) -> str:
     """Return the style in words."""
     if isinstance(design, SerialDesign):
-        return f"folded over time, {design.n_units} unit(s) side by side, {LANES} weights of each a clock"
+        return (
+            f"folded over time, {_count(design.n_units, 'unit')} at a time, {LANES} weights of each a clock"
+        )
+    if isinstance(design, AccumulatorDesign):
+        return "folded over time, a feature a clock"
     if design.pipelined:
         return f"a result every clock, {design.latency_cycles} clocks after its input"
     return "logic and one register, a result every clock"
+
+
+def _count(n: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{n} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _input_text(design: Design) -> str:
@@ -70,7 +81,7 @@ def _input_text(design: Design) -> str:
 def _output_text(design: Design) -> str:
     shape = design.shape
     bits = 8 * shape.field_bytes
-    fields = f"class index, then {shape.n_logits} logit(s) in two's complement, {bits} bits each"
+    fields = f"class index, then {_count(shape.n_logits, 'logit')} in two's complement, {bits} bits each"
     if shape.m_beats == 1:
         return f"from bit 0 on: {fields}"
     return f"{fields}, the lower half first" if shape.field_bytes > shape.m_bytes else fields
@@ -89,11 +100,10 @@ def page_values(
     """
     rows = [(name, _LIBRARY_TEXTS.get(name, _part_text(name))) for name in sources[1:]]
     rows += [(name, "contents of a memory") for name in data]
-    figures = _serial_figures(design) if isinstance(design, SerialDesign) else _parallel_figures(design)
     where = "in this folder, where the memory files are found" if data else "in this folder"
     return {
         "file_rows": "\n".join(f"| `{name}` | {text} |" for name, text in rows),
-        "figure_rows": "\n".join(f"| {name} | {text} |" for name, text in figures),
+        "figure_rows": "\n".join(f"| {name} | {text} |" for name, text in _figures(design)),
         "class_text": ", ".join(f"{i} {_plain(label)}" for i, label in enumerate(design.model.head.classes)),
         "encoder_text": _encoder_text(design.model.input),
         "cwd_text": f"Commands are run {where}.",
@@ -104,16 +114,26 @@ def page_values(
 
 
 def _latency(design: Design) -> int:
-    return design.n_cycles if isinstance(design, SerialDesign) else design.latency_cycles
+    return design.latency_cycles if isinstance(design, ParallelDesign) else design.n_cycles
 
 
 def _part_text(name: str) -> str:
     return "class index of the largest logit" if name.endswith("_head.v") else "a layer: weights are logic"
 
 
+def _figures(design: Design) -> list[tuple[str, str]]:
+    match design:
+        case ParallelDesign():
+            return _parallel_figures(design)
+        case SerialDesign():
+            return _serial_figures(design)
+        case AccumulatorDesign():
+            return _accumulator_figures(design)
+
+
 def _parallel_figures(design: ParallelDesign) -> list[tuple[str, str]]:
     return [
-        ("latency", f"{design.latency_cycles} clock(s)"),
+        ("latency", _count(design.latency_cycles, "clock")),
         ("throughput", "a result every clock"),
         ("lookup tables", f"about {design.lookup_tables:,} of four inputs, before what synthesis saves"),
         ("flip-flops", f"about {design.registers:,}"),
@@ -129,15 +149,27 @@ def _serial_figures(design: SerialDesign) -> list[tuple[str, str]]:
     return [
         (
             "latency",
-            f"about {design.n_cycles:,} clocks from the last beat of a vector to the first of its result",
+            f"{design.n_cycles:,} clocks from the last beat of a vector to the first of its result",
         ),
-        ("throughput", f"a result every {design.n_cycles + beats:,} clocks, about"),
+        ("throughput", f"a result every {design.n_cycles + beats:,} clocks or a little more"),
         ("lookup tables", f"about {150 + 63 * design.n_units:,} of four inputs where inputs are bits"),
         (
             "block memory",
             f"{weights:,} bits of weights, {LANES * design.memory_words:,} of inputs and results",
         ),
         ("multipliers", "none where hi = -lo"),
+    ]
+
+
+def _accumulator_figures(design: AccumulatorDesign) -> list[tuple[str, str]]:
+    n_features = design.shape.n_features
+    return [
+        ("latency", "1 clock from the last beat of a vector to the first of its result"),
+        ("throughput", f"a result every {n_features + 2:,} clocks"),
+        ("lookup tables", f"about {2 * design.a_bits + 10 + n_features // 12:,} of four inputs"),
+        ("flip-flops", f"{design.a_bits + (n_features - 1).bit_length() + 2}"),
+        ("block memory", "none"),
+        ("multipliers", "none"),
     ]
 
 

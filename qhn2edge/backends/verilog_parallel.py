@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from qhn2edge.backends.verilog_circuit import Add, AtLeast, Count, Select, pruned
-from qhn2edge.backends.verilog_layers import Format, Stage, head_stage, input_formats, layer_stage
+import numpy as np
+
+from qhn2edge import interpreter
+from qhn2edge.backends.verilog_circuit import Add, AtLeast, Circuit, Count, Select, extend, pruned
+from qhn2edge.backends.verilog_formats import Format, Stage, input_formats
+from qhn2edge.backends.verilog_layers import head_stage, layer_stage
 from qhn2edge.backends.verilog_pipeline import Schedule, schedule
 from qhn2edge.backends.verilog_stream import StreamShape, parallel_shape
 from qhn2edge.backends.verilog_text import ModuleText, vector_range
 from qhn2edge.layers import activation_kind
 from qhn2edge.model import Model
+
+MAX_MERGED_INPUTS = 16
+"""Up to this many inputs of a layer, synthesis does better when it is free to merge adders (measured)."""
+MAX_TABLE_BITS = 8
+"""Up to this many input bits, the class index of combinational logic is a table (measured)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Part:
     @cached_property
     def text(self) -> ModuleText:
         """The text of the circuit."""
-        return ModuleText(self.stage.circuit, self.plan)
+        keep = len(self.stage.inputs) > MAX_MERGED_INPUTS
+        return ModuleText(self.stage.circuit, self.plan, keep_adders=keep)
 
     @property
     def input_bits(self) -> int:
@@ -53,13 +62,38 @@ class ParallelDesign:
 
     Attributes:
         model: the model.
-        parts: layers first to last, then the head if it is an argmax.
+        parts: layers first to last, then the head if it is an argmax and there is no table.
+        table: the class index as a function of the input bits, where these are few.
         pipelined: whether the parts hold registers.
     """
 
     model: Model
     parts: tuple[Part, ...]
+    table: Part | None
     pipelined: bool
+
+    @property
+    def modules(self) -> tuple[Part, ...]:
+        """All parts."""
+        return self.parts if self.table is None else (*self.parts, self.table)
+
+    @property
+    def label_bits(self) -> int:
+        """Lowest bits of the result that are the class index; 0 where it is the sign of the logit."""
+        if self.table is not None:
+            return self.table.output_bits
+        return self.parts[-1].stage.outputs[0].n_bits if self.model.head.kind == "argmax" else 0
+
+    @property
+    def logits(self) -> tuple[Format, ...]:
+        """The formats of the logits, which follow the class index in the result."""
+        outputs = self.parts[-1].stage.outputs
+        return outputs[1:] if self.parts[-1].name == "head" else outputs
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of the result, at least 1."""
+        return self.parts[-1].output_bits + (0 if self.table is None else self.table.output_bits)
 
     @property
     def shape(self) -> StreamShape:
@@ -75,12 +109,12 @@ class ParallelDesign:
     def registers(self) -> int:
         """Flip-flops."""
         inside = sum(part.text.n_registers() for part in self.parts)
-        return self.latency_cycles + (inside if self.pipelined else self.parts[-1].output_bits)
+        return self.latency_cycles + (inside if self.pipelined else self.result_bits)
 
     @property
     def lookup_tables(self) -> int:
         """Four-input lookup tables, before what synthesis still saves."""
-        return sum(_lookup_tables(op) for part in self.parts for op in part.stage.circuit.operations)
+        return sum(_lookup_tables(op) for part in self.modules for op in part.stage.circuit.operations)
 
 
 def _lookup_tables(operation: object) -> int:
@@ -103,7 +137,7 @@ def parallel_design(model: Model, levels: float | None) -> ParallelDesign:
         levels: levels of logic between registers; None means none inside.
     """
     parts, formats = [], input_formats(model.input)
-    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
         stage = layer_stage(layer, formats, ranges)
         low, high = layer.levels
         comment = (
@@ -112,10 +146,27 @@ def parallel_design(model: Model, levels: float | None) -> ParallelDesign:
         )
         parts.append(_part(f"layer_{number}", comment, stage, levels))
         formats = stage.outputs
-    if model.head.kind == "argmax":
+    table = None
+    if levels is None and model.input.n_bits <= MAX_TABLE_BITS and (len(parts) > 1 or len(formats) > 1):
+        table = _part("label", "The class index, from the input bits.", _label_stage(model), None)
+    elif model.head.kind == "argmax":
         comment = "Head: the index of the first largest logit, then the logits."
         parts.append(_part("head", comment, head_stage(formats), levels))
-    return ParallelDesign(model, tuple(parts), pipelined=levels is not None)
+    return ParallelDesign(model, tuple(parts), table, pipelined=levels is not None)
+
+
+def _label_stage(model: Model) -> Stage:
+    """Return the class index as a table of all inputs; synthesis minimises it."""
+    formats = input_formats(model.input)
+    circuit = Circuit()
+    address = sum((circuit.input(form.n_bits) for form in formats), ())
+    bits = np.arange(1 << len(address))[:, None] >> np.arange(len(address)) & 1
+    x = bits.reshape(-1, model.input.n_features, formats[0].n_bits) @ (1 << np.arange(formats[0].n_bits))
+    x = 2 * x - 1 if model.input.kind == "bit" else x - ((x > model.input.high) << 8)
+    labels = interpreter.class_indices(model, interpreter.logits(model, x))
+    n_bits = max(1, int(labels.max()).bit_length())
+    circuit.outputs = [extend(circuit.lookup(address, tuple(labels.tolist())), n_bits)]
+    return Stage(circuit, formats, (Format(n_bits, largest=int(labels.max())),))
 
 
 def _part(name: str, comment: str, stage: Stage, levels: float | None) -> Part:
@@ -167,26 +218,23 @@ def top_body(design: ParallelDesign, name: str) -> str:
     source = "x"
     for part in design.parts:
         target = "best" if part.name == "head" else part.name.replace("layer_", "y")
-        clock = ".i_clk(i_clk), .i_en(en), " if design.pipelined else ""
-        lines += [
-            "",
-            f"  wire {vector_range(part.output_bits)}{target};",
-            f"  {name}_{part.name} {part.name} ({clock}.i_x({source}), .o_y({target}));",
-        ]
+        lines += _instance(part, name, source, target, pipelined=design.pipelined)
         source = target
-    fields = _fields(design, source)
-    if design.pipelined:
-        lines += ["", f"  assign m_axis_tdata = {{\n{fields}\n  }};"]
-    else:
-        bits = design.parts[-1].output_bits
+    if design.table is not None:
+        lines += _instance(design.table, name, "x", "index", pipelined=False)
+        source = f"{{{source}, index}}"
+    if not design.pipelined:
         lines += [
             "",
-            f"  reg {vector_range(bits)}result;",
-            "  always @(posedge i_clk) if (en) result <= " + source + ";",
-            f"  assign m_axis_tdata = {{\n{_fields(design, 'result')}\n  }};",
+            f"  reg {vector_range(design.result_bits)}result;",
+            f"  always @(posedge i_clk) if (en) result <= {source};",
         ]
-    lines.append("  assign m_axis_tlast = 1'b1;")
-    unused = [source if design.pipelined else "result"] if _constant_result(design) else []
+        source = "result"
+    lines += [
+        f"\n  assign m_axis_tdata = {{\n{_fields(design, source)}\n  }};",
+        "  assign m_axis_tlast = 1'b1;",
+    ]
+    unused = [] if any(form.n_bits for form in design.logits) else [source]
     if n_bits < 8 * shape.s_bytes:
         unused.append(f"s_axis_tdata[{8 * shape.s_bytes - 1}:{n_bits}]")
     if unused:
@@ -194,24 +242,26 @@ def top_body(design: ParallelDesign, name: str) -> str:
     return "\n".join(lines)
 
 
-def _constant_result(design: ParallelDesign) -> bool:
-    return not any(form.n_bits for form in design.parts[-1].stage.outputs)
+def _instance(part: Part, name: str, source: str, target: str, *, pipelined: bool) -> list[str]:
+    clock = ".i_clk(i_clk), .i_en(en), " if pipelined else ""
+    return [
+        "",
+        f"  wire {vector_range(part.output_bits)}{target};",
+        f"  {name}_{part.name} {part.name} ({clock}.i_x({source}), .o_y({target}));",
+    ]
 
 
 def _fields(design: ParallelDesign, source: str) -> str:
-    """Return the logits from the last to the first, then the label, each as wide as a field."""
-    last, width = design.parts[-1], 8 * design.shape.field_bytes
-    formats: Sequence[Format] = last.stage.outputs
-    label, low = None, 0
-    if design.model.head.kind == "argmax":
-        n_bits, formats = formats[0].n_bits, formats[1:]
-        label, low = _unsigned_field(source, n_bits, last.output_bits, width), n_bits
-    logits = []
-    for form in formats:
-        logits.append(_signed_field(source, low, form, last.output_bits, width))
+    """Return the logits from the last to the first, then the class index, each as wide as a field."""
+    width, total = 8 * design.shape.field_bytes, design.result_bits
+    low, logits = design.label_bits, []
+    for form in design.logits:
+        logits.append(_signed_field(source, low, form, total, width))
         low += form.n_bits
-    if label is None:
-        label = _threshold_field(source, formats[0], width)
+    if design.label_bits:
+        label = _unsigned_field(source, design.label_bits, total, width)
+    else:
+        label = _threshold_field(source, design.logits[0], width)
     texts = [f"    {text},  // logit {i}" for i, text in reversed(list(enumerate(logits)))]
     return "\n".join([*texts, f"    {label}  // class index"])
 

@@ -1,9 +1,9 @@
 """Cuts a circuit into pipeline stages: which operation happens in which clock cycle.
 
-Every operation takes a number of *levels*: one for a function of a few bits, a little more for a carry chain.
-A
-stage holds at most a given number of levels. An operation goes into the earliest stage in which it still fits
-after its inputs; whatever is read in a later stage than it was made in passes through registers.
+Every operation takes a number of *levels*: one for a function of a few bits, a little more for a carry
+chain. A stage holds at most a given number of levels. An operation goes into the earliest stage in which
+it still fits after its inputs; whatever is read in a later stage than it was made in passes through
+registers.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Schedule:
         last_read: for each net the last stage that reads it; ``n_stages`` where it is an output. A net that
             nothing reads is not there.
         first_read: for each net the first stage that reads it.
+        levels: the most levels that any stage holds.
     """
 
     stages: tuple[int, ...]
@@ -48,6 +49,7 @@ class Schedule:
     n_stages: int
     last_read: dict[int, int]
     first_read: dict[int, int]
+    levels: float
 
 
 def levels_of(operation: Operation) -> float:
@@ -90,7 +92,8 @@ def schedule(circuit: Circuit, levels: float | None) -> Schedule:
     if levels is not None:
         n_stages = 1 + max((made_in[net] for net in _nets(circuit.outputs) if net in made_in), default=0)
     first, last = _reads(circuit, stages, made_in, n_stages)
-    return Schedule(tuple(stages), made_in, n_stages, last, first)
+    deepest = max((level for _, level in ready.values()), default=0.0)
+    return Schedule(tuple(stages), made_in, n_stages, last, first, deepest)
 
 
 def _reads(

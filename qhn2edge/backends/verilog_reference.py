@@ -6,10 +6,9 @@ weight rho_j in {lo, hi} for each input, and D_i the inputs where unit i has the
     sum_j w_ij u_j = sum_j rho_j u_j + (hi - lo) sum_{j in D_i} +-u_j,
 
 where the first sum is the same for all units and the sign is that of the level that is not the reference.
-Only the sums over D_i are left to each unit. Where lo = -hi, a unit may also be told apart from the negated
-reference.
-A reference is good when the D_i are small; finding the best one is a binary quadratic problem, so this is a
-local search from every unit's weights and from random ones.
+Only the sums over D_i are left to each unit. Where lo = -hi, a unit may also be told apart from the
+negated reference. A reference is good when the D_i are small; finding the best one is a binary quadratic
+problem, so this is a local search from every unit's weights and from random ones.
 """
 
 from __future__ import annotations

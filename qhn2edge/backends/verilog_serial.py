@@ -1,13 +1,13 @@
 """The serial style: weights in block memory, a few units side by side, a layer folded over time.
 
-The engine (``firmware/rtl/qhn_serial.v``) counts agreements of weight bits with the bit planes of the inputs.
-For inputs v_j = offset + scale u_j with u_j of p bits, weights lo and hi, and the count C of a unit with z
-weights lo,
+The engine (``firmware/rtl/qhn_serial.v``) counts agreements of weight bits with the bit planes of the
+inputs. For inputs v_j = offset + scale u_j with u_j of p bits, weights lo and hi, and the count C of a
+unit with z weights lo,
 
     2 (a - b) = 2 offset sum_j w_j + scale ((hi + lo) sum_j u_j + (hi - lo) (C - z (2^p - 1))),
 
-so a = (bias + c_total T + c_sum C) >> shift with constants of the layer, a bias of the unit, and T = sum_j
-u_j, which is the count of a unit whose weights are all hi. Where hi = -lo, T is not needed.
+so a = (bias + c_total T + c_sum C) >> shift with constants of the layer, a bias of the unit, and T =
+sum_j u_j, which is the count of a unit whose weights are all hi. Where hi = -lo, T is not needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.backends.verilog_layers import signed_width
+from qhn2edge.backends.verilog_formats import signed_width
 from qhn2edge.backends.verilog_stream import StreamShape
 from qhn2edge.layers import Activation, Dense, Relu, Sign, Table
 from qhn2edge.model import Input, Model
@@ -30,6 +30,9 @@ MAX_UNITS = 8
 """Units side by side, at most: some 60 lookup tables each."""
 _BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))
 """Words and bits of one block of memory of the smallest family (iCE40)."""
+_MORE_BLOCKS = 3
+_READ_TO_FINISH = 5
+"""Clocks from a group's last read until its first sum is worked off."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ class SerialLayer:
         layer, top = self.layer, (1 << self.inputs.n_bits) - 1
         n_low = (layer.weights_bin == 0).sum(axis=1)
         plain = layer.bias.astype(np.int64) - self.table_low + self.inputs.offset * layer.weights.sum(axis=1)
-        found = (plain << self.shift) - self.sum_factor * top * n_low
-        return [*([0] * self.has_total), *(int(value) for value in found)]
+        found: list[int] = ((plain << self.shift) - self.sum_factor * top * n_low).tolist()
+        return [0] * self.has_total + found
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -200,9 +203,8 @@ class SerialDesign:
     @property
     def sum_bits(self) -> int:
         """Bits of a sum."""
-        return max(
-            6, *((one.layer.n_in * ((1 << one.inputs.n_bits) - 1)).bit_length() for one in self.layers)
-        )
+        largest = (each.layer.n_in * ((1 << each.inputs.n_bits) - 1) for each in self.layers)
+        return max(6, max(largest).bit_length())
 
     @property
     def a_bits(self) -> int:
@@ -211,15 +213,48 @@ class SerialDesign:
 
     @property
     def n_cycles(self) -> int:
-        """Clocks from the last beat of a vector to the first beat of its result, about."""
-        return sum(serial_cycles(layer, self.n_units) for layer in self.layers)
+        """Clocks from the last beat of a vector to the first beat of its result."""
+        first = self.layers[0]
+        loading = 0
+        if self.model.input.kind != "bit":  # the last words are filled up and stored
+            loading = -first.layer.n_in % LANES + first.inputs.n_bits
+        wait = any(isinstance(each.layer.activation, Table) for each in self.layers[:-1])
+        per_sum = 3 if wait else 2
+        last = len(self.layers) - 1
+        clocks = [
+            layer_clocks(each, self.n_units, per_sum, self.field_words if number == last else 0)
+            for number, each in enumerate(self.layers)
+        ]
+        return loading + sum(clocks) + 3
 
 
-def serial_cycles(layer: SerialLayer, n_units: int) -> int:
-    """Return the clocks of a layer, about: a group takes as long as reading it, or as finishing its sums."""
-    n_groups = -(-layer.n_slots // n_units)
-    drain = 2 * min(n_units, layer.n_slots) + 6
-    return n_groups * max(layer.x_words + 1, drain) + drain
+def layer_clocks(layer: SerialLayer, n_units: int, per_sum: int = 2, field_words: int = 0) -> int:
+    """Return the clocks of a layer: groups are read, and the sums of the group before worked off meanwhile.
+
+    Args:
+        layer: the layer.
+        n_units: units side by side.
+        per_sum: clocks in which a sum becomes a value.
+        field_words: words of a logit; 0 where the values go to a next layer.
+    """
+    clock, idle, left, filled = 1, 0, layer.n_slots, 0
+    while left > 0:
+        last_read = max(clock + layer.x_words - 1, idle)
+        idle = last_read + _READ_TO_FINISH
+        for _ in range(min(n_units, left)):
+            idle += per_sum
+            left -= 1
+            if layer.has_total and left == layer.n_slots - 1:
+                continue
+            filled += 1
+            if field_words:
+                idle += field_words - 1
+            elif filled % LANES == 0:
+                idle += layer.outputs.n_bits
+        clock = last_read + 2
+    if not field_words and filled % LANES:
+        idle += -filled % LANES + layer.outputs.n_bits
+    return idle + 1
 
 
 def serial_design(model: Model, n_units: int | None = None) -> SerialDesign:
@@ -230,7 +265,7 @@ def serial_design(model: Model, n_units: int | None = None) -> SerialDesign:
         n_units: units side by side; None: as many as take little more block memory than one.
     """
     layers, carried = [], _carried_input(model.input)
-    for layer, ranges in zip(model.layers, model.ranges, strict=True):
+    for layer, ranges in zip(model.dense_layers, model.ranges, strict=True):
         following = _carried_output(layer.activation, ranges)
         layers.append(SerialLayer(layer, ranges, carried, following))
         carried = following
@@ -240,13 +275,13 @@ def serial_design(model: Model, n_units: int | None = None) -> SerialDesign:
 def choose_units(layers: tuple[SerialLayer, ...]) -> int:
     """Return how many units side by side give the best time for the area.
 
-    Area is counted in lookup tables, with what it takes to join blocks of memory; more than two blocks above
-    the least possible are never taken.
+    Area is counted in lookup tables, with what it takes to join blocks of memory; more than a few blocks
+    above the least possible are never taken.
     """
     counts = range(1, MAX_UNITS + 1)
     blocks = {n: weight_blocks(_depth(layers, n), n) for n in counts}
     least = min(n_blocks for n_blocks, _ in blocks.values())
-    fitting = [n for n in counts if blocks[n][0] <= max(least + 2, 2)]
+    fitting = [n for n in counts if blocks[n][0] <= least + _MORE_BLOCKS]
     return min(fitting, key=lambda n: _area_time(layers, n, blocks[n][1]))
 
 
@@ -256,7 +291,7 @@ def _depth(layers: tuple[SerialLayer, ...], n_units: int) -> int:
 
 def _area_time(layers: tuple[SerialLayer, ...], n_units: int, joining: int) -> int:
     area = 150 + 63 * n_units + joining
-    return area * sum(serial_cycles(layer, n_units) for layer in layers)
+    return area * sum(layer_clocks(layer, n_units) for layer in layers)
 
 
 def weight_blocks(depth: int, n_units: int) -> tuple[int, int]:
@@ -265,5 +300,5 @@ def weight_blocks(depth: int, n_units: int) -> tuple[int, int]:
     options = []
     for words, bits in _BLOCK_SHAPES:
         deep = -(-depth // words)
-        options.append((-(-width // bits) * deep, width * (deep - 1) * 2 // 3))
+        options.append((-(-width // bits) * deep, 2 * width * (deep - 1) // 3))
     return min(options)

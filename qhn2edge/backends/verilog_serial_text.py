@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from string import Template
 
-from qhn2edge.backends.verilog_layers import signed_width
+from qhn2edge.backends.verilog_formats import signed_width
 from qhn2edge.backends.verilog_serial import LANES, SerialDesign, SerialLayer
 from qhn2edge.backends.verilog_text import vector_range
 from qhn2edge.layers import Relu, Sign, Table
@@ -75,8 +75,7 @@ class SerialText:
         words = self.design.weight_words
         lines = [f"{_number(row):0{width // 4}x}" for row in words]
         files = {f"{self.name}_weights.hex": lines}
-        if not self._biases_in_logic():
-            files[f"{self.name}_biases.hex"] = [_hex(bias, self.bias_bits) for bias in self.biases]
+        files[f"{self.name}_biases.hex"] = [_hex(bias, self.bias_bits) for bias in self.biases]
         if self.has_table:
             files[f"{self.name}_tables.hex"] = [
                 _hex(value, self.design.planes) for value in self._table_values()
@@ -153,7 +152,7 @@ class SerialText:
             terms.append("total" if all(totals) else f"(first_is_total ? total : {width}'d0)")
             factor = self._by_layer([layer.total_factor for layer in self.layers])
             lines += [
-                f"  reg {vector_range(width)}total;  // what the inputs of the layer add to each of its units",  # noqa: E501
+                f"  reg {vector_range(width)}total;  // what inputs add to each unit of the layer",
                 f"  always @(posedge i_clk) if (use_value && is_total) total <= {factor};",
             ]
         lines.append(f"  always @(posedge i_clk) if (add) a <= {' + '.join(terms)};")
@@ -180,32 +179,22 @@ class SerialText:
 
     def _bias_memory(self) -> list[str]:
         n_bits = _bits(self.n_slots - 1)
-        lines = [
+        return [
             f"  reg {vector_range(n_bits)}slot;  // counts all sums of a vector",
             "  always @(posedge i_clk)",
             f"    if (i_rst || (m_axis_tvalid && m_axis_tlast)) slot <= {n_bits}'d0;",
             "    else if (add) slot <= slot + 1'b1;",
             "",
-        ]
-        if not self._biases_in_logic():
-            lines += [
-                f"  wire {vector_range(self.bias_bits)}bias;",
-                f"  qhn_rom #(.WIDTH({self.bias_bits}), .DEPTH({self.n_slots}), .ADDRESS_BITS({n_bits}),",
-                f'    .FILE("{self.name}_biases.hex")) bias_memory (.i_clk(i_clk), .i_address(slot), .o_data(bias));',  # noqa: E501
-            ]
-            return lines
-        bits = self.n_slots * self.bias_bits
-        packed = sum(
-            (bias % (1 << self.bias_bits)) << (i * self.bias_bits) for i, bias in enumerate(self.biases)
-        )
-        return [
-            *lines,
-            f"  localparam [{bits - 1}:0] BIASES = {bits}'h{packed:x};",
-            f"  reg {vector_range(self.bias_bits)}bias;",
-            f"  always @(posedge i_clk) bias <= BIASES[slot*{self.bias_bits} +: {self.bias_bits}];",
+            f"  wire {vector_range(self.bias_bits)}bias;",
+            "  qhn_rom #(",
+            f"    .WIDTH({self.bias_bits}), .DEPTH({self.n_slots}), .ADDRESS_BITS({n_bits}),",
+            f'    .IN_LOGIC({int(self.biases_in_logic)}), .FILE("{self.name}_biases.hex")',
+            "  ) bias_memory (.i_clk(i_clk), .i_address(slot), .o_data(bias));",
         ]
 
-    def _biases_in_logic(self) -> bool:
+    @property
+    def biases_in_logic(self) -> bool:
+        """Whether the biases are a table of logic instead of block memory."""
         information = len(self.biases) * math.log2(max(1, len(set(self.biases))))
         return information <= _LOGIC_ROM_BITS
 
@@ -271,8 +260,10 @@ class SerialText:
         return [
             f"  wire {vector_range(n_bits)}entry = {text};",
             f"  wire {vector_range(planes)}looked_up;",
-            f"  qhn_rom #(.WIDTH({planes}), .DEPTH({len(values)}), .ADDRESS_BITS({n_bits}),",
-            f'    .FILE("{self.name}_tables.hex")) tables (.i_clk(i_clk), .i_address(entry), .o_data(looked_up));',  # noqa: E501
+            "  qhn_rom #(",
+            f"    .WIDTH({planes}), .DEPTH({len(values)}), .ADDRESS_BITS({n_bits}),",
+            f'    .FILE("{self.name}_tables.hex")',
+            "  ) tables (.i_clk(i_clk), .i_address(entry), .o_data(looked_up));",
         ]
 
     def _index(self, layer: SerialLayer, top: int, first: int, n_bits: int) -> str:

@@ -1,18 +1,18 @@
 """Plans many subset sums with few adders: what several sums have in common is added once.
 
 Given terms u_j and subsets D_i, the sums C_i = sum_{j in D_i} u_j are built from three kinds of nodes: a
-term,
-a *count* of two or three one-bit terms (a half or full adder, two lookup tables), and an *add* of two nodes
-(a carry chain, one lookup table a bit of the result), whose carry input takes a further one-bit term for
-nothing. The search is greedy: the triple of one-bit terms that most subsets contain becomes a node, then the
-next, then the pair of nodes of equal width that most subsets contain, and what is left of each subset is
-added for itself, smallest first. Ties are broken at random; the cheapest of several tries is kept.
-Common-subexpression elimination of this kind goes back to Hartley (IEEE TCAS-II 43, 1996).
+term, a *count* of two or three one-bit terms (a half or full adder, two lookup tables), and an *add* of
+two nodes (a carry chain, one lookup table a bit of the result), whose carry input takes a further one-bit
+term for nothing. The search is greedy: the triple of one-bit terms that most subsets contain becomes a
+node, then the next, then the pair of nodes (of equal width first) that
+most subsets contain, and what is left of
+each subset is added for itself, smallest first. Ties are broken at random; the cheapest of several tries
+is kept. Common-subexpression elimination of this kind goes back to Hartley (IEEE TCAS-II 43, 1996).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,13 +151,34 @@ class _Planner:
         for block in self._blocks():
             self._share_triples(block)
         for block in self._blocks():
-            self._share_pairs(block)
+            self._share_pairs(block, equal=True)
+        for block in self._blocks():
+            self._share_pairs(block, equal=False)
         n_shared = len(self.nodes)
-        roots = [self._assemble(subset) for subset in range(self.n_subsets)]
-        slots: list[list[int]] = [[] for _ in roots]
-        for subset, first, last in self._ranges(roots, n_shared):
-            slots[subset] = [i for i in range(first, last) if self._is_free(i)]
-        return SumPlan(tuple(self.nodes), tuple(roots), tuple(map(tuple, slots)))
+        roots = self._roots()
+        return SumPlan(tuple(self.nodes), tuple(roots), self._slots(roots, n_shared))
+
+    def _slots(self, roots: Sequence[int | None], first: int) -> tuple[tuple[int, ...], ...]:
+        """Return for each subset the adds that are its own; its root is the last node of its assembly."""
+        slots: list[tuple[int, ...]] = []
+        for root in roots:
+            if root is None or root < first or list(roots).count(root) > 1:
+                slots.append(())
+                first = max(first, (root or 0) + 1)
+            else:
+                slots.append(tuple(index for index in range(first, root + 1) if self._is_free(index)))
+                first = root + 1
+        return tuple(slots)
+
+    def _roots(self) -> list[int | None]:
+        """Add up what is left of each subset; of equal rests, once."""
+        made: dict[bytes, int | None] = {}
+        left = np.array([self.held[index] for index in sorted(self.held)], dtype=bool)
+        keys = [left[:, subset].tobytes() for subset in range(self.n_subsets)]
+        for subset, key in enumerate(keys):
+            if key not in made:
+                made[key] = self._assemble(subset)
+        return [made[key] for key in keys]
 
     def _new(self, parts: tuple[int, ...]) -> int:
         self.nodes.append(Node(parts, sum(self.nodes[part].largest for part in parts)))
@@ -166,13 +187,6 @@ class _Planner:
     def _is_free(self, index: int) -> bool:
         parts = self.nodes[index].parts
         return len(parts) == 2 and any(self.nodes[part].largest > 1 for part in parts)
-
-    def _ranges(self, roots: Sequence[int | None], first: int) -> Iterator[tuple[int, int, int]]:
-        """Yield the range of nodes that each subset's assembly made."""
-        for subset, root in enumerate(roots):
-            if root is not None and root >= first:
-                yield subset, first, root + 1
-                first = root + 1
 
     def _blocks(self) -> list[list[int]]:
         """Return the nodes in groups within which something is shared; a node belongs to its first term."""
@@ -206,13 +220,15 @@ class _Planner:
         for term, row in zip(terms, held, strict=True):
             self.held[term] = row.astype(bool)
 
-    def _share_pairs(self, block: list[int]) -> None:
-        """Make nodes of pairs of equally wide nodes as long as two subsets have one in common."""
+    def _share_pairs(self, block: list[int], *, equal: bool) -> None:
+        """Make nodes of pairs of (equally wide) nodes as long as two subsets have one in common."""
         block = [index for index in block if self.nodes[index].largest > 1 and self.held[index].sum() > 1]
         while len(block) > 1:
             held = np.array([self.held[index] for index in block], dtype=np.float32)
             widths = np.array([self.nodes[index].width for index in block])
-            saved = np.triu((held @ held.T - 1) * (widths + 1), 1) * (widths == widths[:, None])
+            saved = np.triu((held @ held.T - 1) * np.maximum(widths + 1, widths[:, None]), 1)
+            if equal:
+                saved *= widths == widths[:, None]
             most = saved.max()
             if most <= 0:
                 break
@@ -241,9 +257,8 @@ class _Planner:
             return None if not ones else ones[0] if len(ones) == 1 else self._new(tuple(ones))
         while len(words) > 1 or ones:
             words.sort(key=lambda index: self.nodes[index].largest)
-            pair = [words.pop(0) if words else ones.pop() for _ in range(2)] if len(words) != 1 else None
-            parts = pair or [words.pop(), ones.pop()]
-            words.append(self._new(tuple([*parts, ones.pop()] if ones else parts)))
+            parts = [words.pop(0), words.pop(0) if words else ones.pop()]
+            words.append(self._new((*parts, ones.pop()) if ones else tuple(parts)))
         return words[0]
 
 

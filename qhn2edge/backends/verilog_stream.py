@@ -1,16 +1,15 @@
 """The two streams of an exported design: how input vectors and results are laid out in beats.
 
-An input vector is its bytes in the order of the features: eight bit features a byte, feature j at bit j % 8
-of byte
-j // 8 (0 for -1, unused high bits ignored), or one uint8 or int8 feature a byte. A result is a row of fields
-of equal
-width, a whole number of bytes, least significant byte first: the class index, then the logits in two's
-complement. Beats are filled from the least significant byte on.
+An input vector is its bytes in the order of the features: eight bit features a byte, feature j at bit j %
+8 of byte j // 8 (0 for -1, unused high bits ignored), or one uint8 or int8 feature a byte. A result is a
+row of fields of equal width, a whole number of bytes, least significant byte first: the class index, then
+the logits in two's complement. Beats are filled from the least significant byte on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +58,7 @@ class StreamShape:
         """Beats of a result."""
         return -(-self.result_bytes // self.m_bytes)
 
-    def pack(self, x: NDArray[np.integer]) -> ByteMatrix:
+    def pack(self, x: NDArray[np.integer[Any]]) -> ByteMatrix:
         """Return the beats of input vectors.
 
         Args:

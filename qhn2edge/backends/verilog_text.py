@@ -32,6 +32,8 @@ _PREFIXES = {
     Lookup: "y",
 }
 _LINE = 110
+_KEEP_COMMENT = """
+  // keep: adders in a row would else be merged into carry-save form, which takes more lookup tables"""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,13 @@ class ModuleText:
         circuit: the circuit.
         plan: its schedule.
         input_name: the port that holds all input words, the first one lowest.
+        keep_adders: mark sums that are added up further, so that synthesis keeps each adder as it is.
     """
 
-    def __init__(self, circuit: Circuit, plan: Schedule, input_name: str = "i_x") -> None:
+    def __init__(
+        self, circuit: Circuit, plan: Schedule, input_name: str = "i_x", *, keep_adders: bool = False
+    ) -> None:
+        self.keep_adders = keep_adders
         self.circuit = circuit
         self.plan = plan
         self.lookups: dict[tuple[tuple[int, ...], int], str] = {}
@@ -79,6 +85,7 @@ class ModuleText:
                 self.signals.append(signal)
                 self.by_stage.setdefault(stage, []).append((signal, operation))
         self.places = {net: (signal, bit) for signal in self.signals for bit, net in enumerate(signal.nets)}
+        self.flipped = _read_complemented(circuit, plan) & set(nets)
 
     def _signal(self, operation: Operation, stage: int, number: int) -> _Signal | None:
         nets = tuple(literal >> 1 for literal in operation.output)
@@ -98,6 +105,8 @@ class ModuleText:
         n_stages = max(self.plan.n_stages, 1)
         parts = [self._stage(stage) for stage in range(n_stages)]
         functions = self._functions()
+        if any("(* keep *)" in part for part in parts):
+            functions.append(_KEEP_COMMENT)
         return "\n".join([*functions, *(part for part in parts if part), *self._unused()])
 
     def n_registers(self) -> int:
@@ -125,7 +134,8 @@ class ModuleText:
                 registers.append(f"  reg {vector_range(len(signal.nets))}{signal.name};")
                 moves.append(f"    {signal.name} <= {text};{comment}")
             else:
-                wires.append(f"  wire {vector_range(len(signal.nets))}{signal.name} = {text};{comment}")
+                keep = "(* keep *) " if self.keep_adders and isinstance(operation, Add) else ""
+                wires.append(f"  {keep}wire {vector_range(len(signal.nets))}{signal.name} = {text};{comment}")
         for signal in self.signals:
             copy = self._copy(signal, stage)
             if copy:
@@ -146,7 +156,7 @@ class ModuleText:
         if not bits:
             return None
         name, low, high = signal.name_at(delay), bits[0], bits[-1]
-        nets = tuple(2 * net for net in signal.nets[low : high + 1])
+        nets = tuple(2 * net + (net in self.flipped) for net in signal.nets[low : high + 1])
         where = f"[{high}:{low}] " if len(signal.nets) > 1 else ""
         return f"  reg {where}{name};", f"    {name} <= {self._word(nets, stage)};"
 
@@ -176,26 +186,27 @@ class ModuleText:
 
     # ---- expressions ----
 
-    def _expression(self, operation: Operation, stage: int, signal: _Signal) -> str:  # noqa: PLR0911
+    def _expression(self, operation: Operation, stage: int, signal: _Signal) -> str:
         match operation:
             case Count(bits=bits):
                 self.counts.add(len(bits))
-                return f"count{len(bits)}({', '.join(self._word((bit,), stage) for bit in bits)})"
+                text = f"count{len(bits)}({', '.join(self._word((bit,), stage) for bit in bits)})"
             case Add():
-                return self._sum(operation, stage, only_top=len(signal.nets) < len(operation.output))
+                text = self._sum(operation, stage, only_top=len(signal.nets) < len(operation.output))
             case AtLeast(a=a, b=b):
                 width = max(len(a), len(b))
-                return f"{self._word(extend(a, width), stage)} >= {self._word(extend(b, width), stage)}"
+                text = f"{self._word(extend(a, width), stage)} >= {self._word(extend(b, width), stage)}"
             case Select(condition=condition, a=a, b=b):
-                return f"{self._word((condition,), stage)} ? {self._word(a, stage)} : {self._word(b, stage)}"
+                texts = [self._word(word, stage) for word in ((condition,), a, b)]
+                text = f"{texts[0]} ? {texts[1]} : {texts[2]}"
             case Rectify():
-                return self._rectified(operation, stage)
+                text = self._rectified(operation, stage)
             case Clip():
-                return self._clipped(operation, stage)
+                text = self._clipped(operation, stage)
             case Lookup(address=address, values=values, output=output):
-                key = (values, len(output))
-                name = self.lookups.setdefault(key, f"table{len(self.lookups)}")
-                return f"{name}({self._word(address, stage)})"
+                name = self.lookups.setdefault((values, len(output)), f"table{len(self.lookups)}")
+                text = f"{name}({self._word(address, stage)})"
+        return text
 
     def _sum(self, add: Add, stage: int, *, only_top: bool) -> str:
         width = len(add.output)
@@ -227,25 +238,32 @@ class ModuleText:
         """Return the text of a word as read in a stage."""
         if all(literal in {ZERO, ONE} for literal in word):
             return f"{len(word)}'d{sum(literal << bit for bit, literal in enumerate(word))}"
-        pieces = [self._piece(piece, stage) for piece in reversed(list(self._pieces(word)))]
+        pieces = [self._piece(piece, stage) for piece in reversed(list(self._pieces(word, stage)))]
         return pieces[0] if len(pieces) == 1 else f"{{{', '.join(pieces)}}}"
 
-    def _pieces(self, word: Word) -> Iterator[list[int]]:
+    def _pieces(self, word: Word, stage: int) -> Iterator[list[int]]:
         """Cut a word into runs of constants, and of neighbouring bits of one signal in one polarity."""
         piece: list[int] = []
         for literal in word:
-            if piece and not self._continues(piece[-1], literal):
+            if piece and not self._continues(piece[-1], literal, stage):
                 yield piece
                 piece = []
             piece.append(literal)
         if piece:
             yield piece
 
-    def _continues(self, before: int, literal: int) -> bool:
+    def _continues(self, before: int, literal: int, stage: int) -> bool:
         if before >> 1 == 0 or literal >> 1 == 0:
             return before >> 1 == literal >> 1
         signal, bit = self.places[before >> 1]
-        return self.places[literal >> 1] == (signal, bit + 1) and (before ^ literal) & 1 == 0
+        same = self._is_complement(before, stage) == self._is_complement(literal, stage)
+        return same and self.places[literal >> 1] == (signal, bit + 1)
+
+    def _is_complement(self, literal: int, stage: int) -> bool:
+        """Whether a literal is the complement of what the text holds at a stage."""
+        net = literal >> 1
+        is_flipped = net in self.flipped and stage > self.plan.made_in[net]
+        return bool(literal & 1) != is_flipped
 
     def _piece(self, piece: Sequence[int], stage: int) -> str:
         if piece[0] >> 1 == 0:
@@ -253,7 +271,7 @@ class ModuleText:
         signal, low = self.places[piece[0] >> 1]
         name = signal.name_at(stage - signal.stage)
         high = low + len(piece) - 1
-        complement = "~" if piece[0] & 1 else ""
+        complement = "~" if self._is_complement(piece[0], stage) else ""
         if len(piece) == len(signal.nets):
             return complement + name
         return f"{complement}{name}[{high}:{low}]" if high > low else f"{complement}{name}[{low}]"
@@ -270,6 +288,18 @@ class ModuleText:
 
     def _address_width(self, values: Sequence[int]) -> int:
         return (len(values) - 1).bit_length()
+
+
+def _read_complemented(circuit: Circuit, plan: Schedule) -> set[int]:
+    """Return the nets of which all later stages read the complement: their registers had better hold that."""
+    plain: set[int] = set()
+    complemented: set[int] = set()
+    reads = [*zip((op.reads for op in circuit.operations), plan.stages, strict=True)]
+    for words, stage in [*reads, (circuit.outputs, plan.n_stages)]:
+        for literal in (literal for word in words for literal in word):
+            if stage > plan.made_in.get(literal >> 1, stage):
+                (complemented if literal & 1 else plain).add(literal >> 1)
+    return complemented - plain
 
 
 COUNT_FUNCTIONS = {
