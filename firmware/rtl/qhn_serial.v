@@ -78,7 +78,8 @@ module qhn_serial #(
 );
   localparam [1:0] LOAD = 2'd0, RUN = 2'd1, SEND = 2'd2;
   localparam [2:0] IDLE = 3'd0, ADD = 3'd1, WAIT = 3'd2, USE = 3'd3, HIGH = 3'd4, WRITE = 3'd5, PAD = 3'd6;
-  localparam LEFT_BITS = 8;
+  localparam LEFT_BITS = $clog2(UNITS + 1);
+  localparam [LEFT_BITS-1:0] ONE_LEFT = 1;
   localparam RESULT_WORDS = RESULTS * FIELD_WORDS;
 
   reg [1:0] phase;
@@ -110,7 +111,7 @@ module qhn_serial #(
   );
 
   always @(posedge i_clk) begin
-    reads <= {reads[2:1], read};
+    reads <= i_rst ? 3'd0 : {reads[2:1], read};
     doubles <= {doubles[2:1], double};
     lasts <= i_rst ? 4'd0 : {lasts[3:1], last};
     taking <= !i_rst && (last || (taking && !take));
@@ -126,7 +127,7 @@ module qhn_serial #(
     for (u = 0; u < UNITS; u = u + 1) begin : units
       qhn_unit #(.SUM_BITS(SUM_BITS)) unit (
         .i_clk(i_clk), .i_x(x_word), .i_w(i_w[16*u +: 16]),
-        .i_add(reads[3]), .i_double(doubles[3]), .i_take(take), .i_shift(o_use),
+        .i_add(reads[3]), .i_double(doubles[3]), .i_take(take || i_rst), .i_shift(o_use),
         .i_above(drained[SUM_BITS*(u+1) +: SUM_BITS]), .o_drained(drained[SUM_BITS*u +: SUM_BITS])
       );
     end
@@ -139,7 +140,7 @@ module qhn_serial #(
   wire full = filled == 4'd15;
   wire group_over = in_group == {LEFT_BITS{1'b0}};
   wire layer_over = left == {SLOT_BITS{1'b0}};
-  wire ends_group = in_group == {{LEFT_BITS-1{1'b0}}, 1'b1};
+  wire ends_group = in_group == ONE_LEFT;
   wire ends_layer = left == {{SLOT_BITS-1{1'b0}}, 1'b1};
 
   wire [2:0] after_use =
