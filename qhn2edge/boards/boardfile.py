@@ -8,12 +8,17 @@ from pathlib import Path
 
 from qhn2edge.boards.board import (
     BOOTS,
+    CLOCKS,
+    FAMILIES,
     FLASH_TOOLS,
     FORMATS,
+    LEDS,
     Board,
     Build,
     Flash,
+    Fpga,
     Memory,
+    Microcontroller,
     Serial,
     Values,
 )
@@ -28,6 +33,7 @@ MAX_BYTES = 2**26
 _NAME = r"[a-z0-9][a-z0-9-]{0,31}"
 _FILE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_PIN = r"(?!(?:clk|rx|tx|led)$)[a-z][a-z0-9_]*"
 
 
 def read_board(path: Path) -> Board:
@@ -55,10 +61,8 @@ def _board(top: TableReader, path: Path) -> Board:
         name=top.text("name", pattern=_NAME, meaning="up to 32 small letters, digits and '-'"),
         title=top.text("title"),
         chip=top.text("chip"),
-        core=top.choice("core", tuple(CORES)),
         clock_hz=top.integer("clock_hz", 1, 10**9),
-        memory=_memory(top.table("memory")),
-        build=_build(top.table("build")),
+        target=_fpga(top.table("fpga")) if top.has("fpga") else _microcontroller(top),
         flash=_flash(top.table("flash")) if top.has("flash") else None,
         emulators=_emulators(top.table("emulators", default={})),
         serial=_serial(top.table("serial", default={})),
@@ -66,6 +70,37 @@ def _board(top: TableReader, path: Path) -> Board:
     )
     top.finish()
     return board
+
+
+def _microcontroller(top: TableReader) -> Microcontroller:
+    return Microcontroller(
+        core=top.choice("core", tuple(CORES)),
+        memory=_memory(top.table("memory")),
+        build=_build(top.table("build")),
+    )
+
+
+def _fpga(table: TableReader) -> Fpga:
+    word, pin = (
+        "a word of letters, digits, '-' and '/'",
+        "a pin's name in small letters, but clk, rx, tx, led",
+    )
+    fpga = Fpga(
+        family=table.choice("family", FAMILIES),
+        device=table.text("device", pattern=r"[A-Za-z0-9/-]+", meaning=word),
+        package=table.text("package", pattern=r"[A-Za-z0-9-]+", meaning="a package's name"),
+        luts=table.integer("luts", 1, 10**7),
+        memory_bytes=table.integer("memory_bytes", 0, MAX_BYTES),
+        pins=table.text("pins", pattern=_FILE, meaning="the name of a file"),
+        clock=table.choice("clock", CLOCKS) if table.has("clock") else Fpga.clock,
+        led=table.choice("led", LEDS) if table.has("led") else None,
+        high=table.texts("high", pattern=_PIN, meaning=pin) if table.has("high") else (),
+        low=table.texts("low", pattern=_PIN, meaning=pin) if table.has("low") else (),
+    )
+    table.finish()
+    if fpga.clock == "hfosc" and fpga.family != "ice40":
+        raise table.wrong("clock", fpga.clock, f"a clock that {fpga.family} chips have")
+    return fpga
 
 
 def _memory(table: TableReader) -> Memory:

@@ -27,6 +27,24 @@ def all_boards() -> tuple[Board, ...]:
     return tuple(read_board(_FOLDER / f"{name}{_SUFFIX}") for name in board_names())
 
 
+def microcontroller_boards() -> tuple[Board, ...]:
+    """Return the shipped boards that have a microcontroller, sorted by name.
+
+    Raises:
+        BoardError: a shipped file is damaged.
+    """
+    return tuple(board for board in all_boards() if not board.is_fpga)
+
+
+def fpga_boards() -> tuple[Board, ...]:
+    """Return the shipped boards that have an FPGA, sorted by name.
+
+    Raises:
+        BoardError: a shipped file is damaged.
+    """
+    return tuple(board for board in all_boards() if board.is_fpga)
+
+
 def find_board(name_or_path: str) -> Board:
     """Return a board.
 

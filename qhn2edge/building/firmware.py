@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +11,31 @@ from pathlib import Path
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
 from qhn2edge.backends.c_options import COptions
+from qhn2edge.backends.c_text import c_name
 from qhn2edge.boards.board import Board, Memory
 from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.disassembly import disassemble
 from qhn2edge.building.elf import overwrite, parse_elf
 from qhn2edge.building.images import BOOT2_BYTES, rp2040_boot2, to_bin, to_hex, to_uf2
+from qhn2edge.building.manifest import (
+    MANIFEST,
+    STEM,
+    board_digest,
+    changed,
+    check_replaceable,
+    damaged,
+    is_empty,
+    read_manifest,
+)
 from qhn2edge.building.objects import compile_sources, link
-from qhn2edge.building.sizes import Sizes, check_fit, sizes_of
+from qhn2edge.building.sizes import Sizes, check_fit, inference_limit, sizes_of
 from qhn2edge.building.sources import linker_script, write_sources
 from qhn2edge.building.stack import frame_bytes, worst_stack
 from qhn2edge.errors import BuildError, ToolError
 from qhn2edge.model import Model
-from qhn2edge.storage import JsonObject, digest_json, new_folder, read_bytes, sha256, write_json
+from qhn2edge.storage import JsonObject, new_folder, read_bytes, sha256, write_json
 from qhn2edge.toolchain import CompilerFound
 
-STEM = "firmware"
-MANIFEST = "firmware.json"
 LISTING = "firmware.lst"
 
 _BOUNDLESS = 2**26
@@ -102,8 +110,8 @@ def build_firmware(
     """
     chosen = dataclasses.replace(options or COptions(), core=board.core)
     found = compiler or find_cross_compiler(board.core)
-    _check_replaceable(folder)
-    with new_folder(folder, replace=replace or _is_empty(folder)) as made:
+    check_replaceable(folder)
+    with new_folder(folder, replace=replace or is_empty(folder)) as made:
         with tempfile.TemporaryDirectory(prefix="qhn2edge-build-") as build:
             elf, sizes = _build(model, board, chosen, found, Path(build).resolve())
         _write_images(elf, board, made)
@@ -126,15 +134,10 @@ def read_firmware(folder: Path, board: Board) -> Firmware:
         StorageError: a file is missing.
         BuildError: the folder is of another board, or a file was changed.
     """
-    content = _read_manifest(folder / MANIFEST)
+    content = read_manifest(folder / MANIFEST)
     firmware = _from_manifest(content, folder, board)
     if content != _manifest(firmware):
-        raise BuildError(
-            f"the firmware in {folder} was changed, or is of another board",
-            got=content.get("board"),
-            expected=board.name,
-            next_step="build it again",
-        )
+        raise changed(folder, content, board)
     return firmware
 
 
@@ -153,28 +156,13 @@ def _manifest(firmware: Firmware) -> JsonObject:
     }
 
 
-def board_digest(board: Board) -> str:
-    """Return the digest of all that a board's file says."""
-    facts = dataclasses.asdict(board)
-    del facts["source"]
-    return digest_json(facts)
-
-
-def _read_manifest(path: Path) -> JsonObject:
-    try:
-        content = json.loads(read_bytes(path, "list of built files"))
-    except ValueError as error:
-        raise BuildError(f"{path} is damaged", next_step="build the firmware again") from error
-    return content if isinstance(content, dict) else {}
-
-
 def _from_manifest(content: JsonObject, folder: Path, board: Board) -> Firmware:
     try:
         compiler = CompilerFound(content["compiler"]["name"], (), content["compiler"]["version"])
         options, sizes = COptions(**content["options"]), Sizes(**content["sizes"])
         return _firmware(folder, board, content["model_digest"], options, compiler, sizes)
     except (KeyError, TypeError) as error:
-        raise BuildError(f"{folder / MANIFEST} is damaged", next_step="build the firmware again") from error
+        raise damaged(folder / MANIFEST) from error
 
 
 def _build(
@@ -191,18 +179,25 @@ def _build(
         # Each linker words in its own way by how much it failed; with boundless memory, the sizes tell.
         with contextlib.suppress(ToolError):
             larger = _link(objects, board, _boundless(board.memory), compiler, folder)
-            check_fit(_measure(larger, objects), board)
+            check_fit(_measure(larger, objects, model), board)
         raise
-    sizes = _measure(elf, objects)
+    sizes = _measure(elf, objects, model)
     check_fit(sizes, board)
     return elf, sizes
 
 
-def _measure(elf: bytes, objects: list[Path]) -> Sizes:
+def _measure(elf: bytes, objects: list[Path], model: Model) -> Sizes:
     image = parse_elf(elf, STEM)
     if "main" not in image.by_name:
         raise BuildError("the board's start-up files lead to no main()", next_step="call main() from them")
-    return sizes_of(image, worst_stack(image, frame_bytes(objects)))
+    frames = frame_bytes(objects)
+    inference = image.by_name.get(f"{c_name(model.name)}_logits")
+    return dataclasses.replace(
+        sizes_of(image),
+        stack_bytes=worst_stack(image, frames),
+        inference_bytes=None if inference is None else worst_stack(image, frames, inference),
+        inference_limit=inference_limit(model),
+    )
 
 
 def _link(objects: list[Path], board: Board, memory: Memory, compiler: CompilerFound, folder: Path) -> bytes:
@@ -241,15 +236,3 @@ def _firmware(
     elf, hex_file, binary, uf2 = (folder / f"{STEM}.{suffix}" for suffix in ("elf", "hex", "bin", "uf2"))
     has_uf2 = "uf2" in board.build.formats
     return Firmware(board, digest, options, compiler, elf, hex_file, binary, uf2 if has_uf2 else None, sizes)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
-
-
-def _check_replaceable(folder: Path) -> None:
-    if folder.is_dir() and not _is_empty(folder) and not (folder / MANIFEST).is_file():
-        raise BuildError(
-            f"{folder} is not an earlier build, so it is not replaced",
-            next_step="choose another folder, or empty this one yourself",
-        )

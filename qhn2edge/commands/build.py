@@ -1,4 +1,4 @@
-"""``qhn2edge build``: a model becomes firmware for a board."""
+"""``qhn2edge build``: a model becomes firmware, or a bitstream, for a board."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from qhn2edge.boards.board import Board
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.firmware import Firmware, build_firmware
+from qhn2edge.building.sizes import CALL_BYTES
+from qhn2edge.commands.gateware import build_bitstream, refuse_strange_options
 from qhn2edge.emulators.registry import EMULATORS
 from qhn2edge.errors import EmulatorError
 from qhn2edge.flashing.registry import flash_tool
@@ -27,6 +29,9 @@ def build(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Jso
     """Build firmware; show its sizes and files."""
     model, board = load_model(path), find_board(options["board"])
     check_uses(board)
+    refuse_strange_options(board, options)
+    if board.is_fpga:
+        return build_bitstream(model, board, options, console)
     firmware = build_firmware(
         model,
         board,
@@ -53,7 +58,7 @@ def size_rows(firmware: Firmware) -> list[tuple[object, ...]]:
     """Return the rows of the table: flash, RAM."""
     sizes, memory = firmware.sizes, firmware.board.memory
     stack = "unknown" if sizes.stack_bytes is None else f"{sizes.stack_bytes:,} at most"
-    return [
+    rows = [
         _size_row(
             "flash", sizes.flash_bytes, memory.flash_bytes, f"text {sizes.text:,}, data {sizes.data:,}"
         ),
@@ -64,6 +69,10 @@ def size_rows(firmware: Firmware) -> list[tuple[object, ...]]:
             f"data {sizes.data:,}, bss {sizes.bss:,}, stack {stack}",
         ),
     ]
+    if sizes.inference_bytes is not None and sizes.inference_limit is not None:
+        rule = f"stack; of two layers + {CALL_BYTES} a call"
+        rows.append(_size_row("inference", sizes.inference_bytes, sizes.inference_limit, rule))
+    return rows
 
 
 def _size_row(name: str, used: int, there: int, parts: str) -> tuple[object, ...]:
@@ -106,6 +115,8 @@ def _document(firmware: Firmware) -> JsonObject:
         "data": sizes.data,
         "bss": sizes.bss,
         "stack_bytes": sizes.stack_bytes,
+        "inference_bytes": sizes.inference_bytes,
+        "inference_limit": sizes.inference_limit,
         "flash_bytes": sizes.flash_bytes,
         "ram_bytes": sizes.ram_bytes,
         "flash_percent": round(100 * sizes.flash_bytes / memory.flash_bytes, 2),

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from qhn2edge.boards.board import Board
 from qhn2edge.boards.catalog import find_board
-from qhn2edge.building.firmware import MANIFEST, Firmware, build_firmware, read_firmware
+from qhn2edge.building.builds import Built, read_build
+from qhn2edge.building.firmware import build_firmware
+from qhn2edge.building.gateware import build_gateware
+from qhn2edge.building.manifest import MANIFEST
 from qhn2edge.errors import ConfigError, FlashError
 from qhn2edge.flashing.plan import FlashPlan, plan_flash
 from qhn2edge.flashing.ports import check_port, is_serial, tool_port
@@ -58,7 +61,7 @@ def flash(source: Path | None, options: Mapping[str, Any], console: Console) -> 
     return _document(plan, firmware, seconds=seconds), 0
 
 
-def _firmware(source: Path | None, board: Board, notes: Console) -> Firmware:
+def _firmware(source: Path | None, board: Board, notes: Console) -> Built:
     folder = source or Path()
     if folder.is_dir():
         if not (folder / MANIFEST).is_file():
@@ -68,19 +71,25 @@ def _firmware(source: Path | None, board: Board, notes: Console) -> Firmware:
                 expected="a model file, or a folder that qhn2edge build made",
             )
         _check_board(folder, board)
-        return read_firmware(folder, board)
+        return read_build(folder, board)
     model = load_model(folder)
     found = Path(f"{model.name}-{board.name}")
     if found.exists():
         return _earlier(found, board, model, notes)
+
+    def tell(text: str) -> None:
+        notes.print(text, style="dim", markup=False)
+
+    if board.is_fpga:
+        gateware = build_gateware(model, board, found, say=tell)
+        tell(f"built {gateware.folder}: {gateware.usage.cells:,} logic cells")
+        return gateware
     built = build_firmware(model, board, found)
-    notes.print(
-        f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash", style="dim", markup=False
-    )
+    tell(f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash")
     return built
 
 
-def _earlier(folder: Path, board: Board, model: Model, notes: Console) -> Firmware:
+def _earlier(folder: Path, board: Board, model: Model, notes: Console) -> Built:
     """Return the build that is where this one would go, if it is of the model; it is never replaced."""
     firmware = _firmware(folder, board, notes)
     if firmware.model_digest != model.digest:
@@ -94,11 +103,11 @@ def _earlier(folder: Path, board: Board, model: Model, notes: Console) -> Firmwa
 
 
 def _check_board(folder: Path, board: Board) -> None:
-    """Refuse an image for another board in words of its own; :func:`read_firmware` then checks every byte."""
+    """Refuse an image for another board in words of its own; :func:`read_build` then checks every byte."""
     try:
         built_for = json.loads(read_bytes(folder / MANIFEST, "list of built files"))["board"]
     except (ValueError, KeyError, TypeError):
-        return  # read_firmware says that the file is damaged
+        return  # read_build says that the file is damaged
     if built_for != board.name:
         raise FlashError(
             f"the firmware in {folder} is of another board",
@@ -121,7 +130,7 @@ def _next(source: Path | None, plan: FlashPlan, options: Mapping[str, Any]) -> s
     return _typed(["qhn2edge", "verify", model, "--board", options["board"], "--port", line])
 
 
-def _document(plan: FlashPlan, firmware: Firmware, seconds: float | None) -> JsonObject:
+def _document(plan: FlashPlan, firmware: Built, seconds: float | None) -> JsonObject:
     return {
         "board": plan.board.name,
         "tool": plan.tool.name,

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 # Linux kills a process on request when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG); the
@@ -18,12 +19,15 @@ _BOUND = (
 )
 
 
-def start_child(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_child(
+    command: Sequence[str], stderr: IO[bytes], cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, with pipes for its standard input and output.
 
     Args:
         command: an absolute path and arguments.
         stderr: a file for its standard error.
+        cwd: its working directory; None means the present one.
 
     Returns:
         The process. On Linux it is killed when the calling thread ends, which must therefore outlive it.
@@ -33,6 +37,7 @@ def start_child(command: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[b
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
+        cwd=cwd,
         bufsize=0,
         start_new_session=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def bench_inputs(model: Model, n: int, seed: int) -> NDArray[np.int16]:
     return x
 
 
-def check_logits(logits: NDArray[np.integer], expected: NDArray[np.integer]) -> None:
+def check_logits(logits: NDArray[np.integer[Any]], expected: NDArray[np.integer[Any]]) -> None:
     """Refuse to count a wrong inference.
 
     Args:

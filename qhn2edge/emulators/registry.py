@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qhn2edge.boards.board import Board
 from qhn2edge.errors import EmulatorError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qhn2edge.building.firmware import Firmware
+    from qhn2edge.building.builds import Emulated
     from qhn2edge.emulators.counts import Counts
     from qhn2edge.link.line import SerialLine
     from qhn2edge.model import Model
@@ -59,7 +59,7 @@ class Emulator:
         module = import_module(self.module)
         return (module.version() if hasattr(module, "version") else None) or self.name
 
-    def open_line(self, firmware: Firmware) -> AbstractContextManager[SerialLine]:
+    def open_line(self, firmware: Emulated) -> AbstractContextManager[SerialLine]:
         """Start firmware and return the line to it, to be used in a ``with`` statement.
 
         Raises:
@@ -69,7 +69,7 @@ class Emulator:
         line: AbstractContextManager[SerialLine] = import_module(self.module).open_line(firmware)
         return line
 
-    def count(self, firmware: Firmware, model: Model, x: NDArray[np.integer]) -> tuple[Counts, ...]:
+    def count(self, firmware: Emulated, model: Model, x: NDArray[np.integer[Any]]) -> tuple[Counts, ...]:
         """Count the inference of each input vector, integers [n, n_features].
 
         Raises:
@@ -99,6 +99,7 @@ EMULATORS: dict[str, Emulator] = {
         Emulator("simavr", "simavr", "qhn2edge.emulators.simavr", ("pyserial", "pyelftools"), "cycles"),
         Emulator("rp2040py", "rp2040py", "qhn2edge.emulators.rp2040", ("rp2040py", "pyelftools"), "cycles"),
         Emulator("qemu", "QEMU", "qhn2edge.emulators.qemu", (), None),
+        Emulator("verilator", "Verilator", "qhn2edge.emulators.verilator_board", (), "cycles"),
     )
 }
 

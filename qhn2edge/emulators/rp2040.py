@@ -111,7 +111,7 @@ def open_line(firmware: Firmware) -> QueuedLine:
     return QueuedLine(_started(firmware))
 
 
-def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer]) -> Iterator[Counts]:
+def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer[Any]]) -> Iterator[Counts]:
     """Count the cycles of one inference a vector, from the first of ``qhn_adapter_infer`` to its return.
 
     Args:

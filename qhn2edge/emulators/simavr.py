@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +174,7 @@ def open_line(firmware: Firmware) -> SimavrLine:
     return _open(SimavrBoard(firmware.board, firmware.hex), firmware.board)
 
 
-def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer]) -> Iterator[Counts]:
+def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer[Any]]) -> Iterator[Counts]:
     """Count the cycles of one inference a vector, from the first of ``qhn_adapter_infer`` to its return.
 
     Args:

@@ -9,6 +9,7 @@ Unicorn itself tells of those only whose condition holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class InstructionCounter:
         self._tally = Tally(self._machine, layer_addresses(image, len(model.layers)))
         self._machine.hook_code(self._tally.step)
 
-    def count(self, x: NDArray[np.integer]) -> Counts:
+    def count(self, x: NDArray[np.integer[Any]]) -> Counts:
         """Count the inference of an input vector, integers [n_features].
 
         Raises:

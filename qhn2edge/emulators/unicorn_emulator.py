@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def open_line(firmware: Firmware, *, limit: int = LIMIT) -> QueuedLine:
     return QueuedLine(Machine(read_elf(firmware.elf), firmware.board, limit))
 
 
-def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer]) -> Iterator[Counts]:
+def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer[Any]]) -> Iterator[Counts]:
     """Count the instructions of one inference a vector (see unicorn_counts.py for what is counted).
 
     Args:
@@ -47,6 +48,6 @@ def count_all(firmware: Firmware, model: Model, x: NDArray[np.integer]) -> Itera
         yield counter.count(vector)
 
 
-def count(firmware: Firmware, model: Model, x: NDArray[np.integer]) -> Counts:
+def count(firmware: Firmware, model: Model, x: NDArray[np.integer[Any]]) -> Counts:
     """Count one inference of an input vector, integers [n_features] (see :func:`count_all`)."""
     return InstructionCounter(firmware, model).count(x)

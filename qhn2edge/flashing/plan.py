@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qhn2edge.boards.board import Board
-from qhn2edge.building.firmware import Firmware
+from qhn2edge.building.builds import Built
 from qhn2edge.errors import FlashError
 from qhn2edge.flashing.ports import check_port, tool_port
 from qhn2edge.flashing.registry import flash_tool
@@ -51,7 +51,7 @@ class FlashPlan:
         self.tool.write(self.image, self.port, timeout_s, tell)
 
 
-def plan_flash(firmware: Firmware, port: str | None = None) -> FlashPlan:
+def plan_flash(firmware: Built, port: str | None = None) -> FlashPlan:
     """Return how firmware gets into its board. Nothing is opened, nothing is written.
 
     Args:
@@ -66,7 +66,7 @@ def plan_flash(firmware: Firmware, port: str | None = None) -> FlashPlan:
         ToolError: pyserial is missing.
     """
     tool = flash_tool(firmware.board)
-    image: Path | None = getattr(firmware, tool.image)
+    image: Path | None = getattr(firmware, tool.image, None)
     if image is None:
         raise FlashError(
             f"the firmware of {firmware.board.name} has no {tool.image} file, which {tool.name} needs",

@@ -11,12 +11,17 @@ from qhn2edge.errors import ToolError
 from qhn2edge.toolchain import TOOLS
 
 
-def packaged_program(name: str) -> list[str]:
+def packaged_program(name: str, package: str | None = None) -> list[str]:
     """Return the words that start a program that is a Python package, installed or not.
 
     The package beside qhn2edge comes first, because its version is the one that was tested.
+
+    Args:
+        name: the program.
+        package: the package's import name; None means the program's.
     """
-    return [sys.executable, "-m", name] if importlib.util.find_spec(name) is not None else [name]
+    module = package or name
+    return [sys.executable, "-m", module] if importlib.util.find_spec(module) is not None else [name]
 
 
 def check_installed(command: Sequence[str]) -> None:

@@ -10,13 +10,16 @@ from qhn2edge.errors import FlashError
 from qhn2edge.flashing.avrdude import Avrdude
 from qhn2edge.flashing.dfu_util import DfuUtil
 from qhn2edge.flashing.esptool import Esptool
+from qhn2edge.flashing.openfpgaloader import OpenFpgaLoader
 from qhn2edge.flashing.openocd import Openocd
 from qhn2edge.flashing.pyocd import Pyocd
+from qhn2edge.flashing.tinyprog import Tinyprog
 from qhn2edge.flashing.tool import FlashTool
 from qhn2edge.flashing.uf2_copy import Uf2Copy
 
 FLASH_TOOLS: dict[str, Callable[[TableReader], FlashTool]] = {
-    tool.name: tool.read for tool in (Avrdude, DfuUtil, Esptool, Openocd, Pyocd, Uf2Copy)
+    tool.name: tool.read
+    for tool in (Avrdude, DfuUtil, Esptool, OpenFpgaLoader, Openocd, Pyocd, Tinyprog, Uf2Copy)
 }
 
 

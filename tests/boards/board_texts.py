@@ -40,3 +40,26 @@ machine = "mps2-an386"
 baud = 9_600
 settle_s = 0.5
 """
+
+FPGA = """
+name = "my-fpga"
+title = "My FPGA"
+chip = "X2"
+clock_hz = 12_000_000
+
+[fpga]
+family = "ice40"
+device = "up5k"
+package = "sg48"
+luts = 5_280
+memory_bytes = 15_360
+pins = "mine.pcf"
+clock = "quarter"
+led = "low"
+high = ["flash_cs", "other"]
+low = "usb_pu"
+
+[flash]
+tool = "openFPGALoader"
+board = "ice40_generic"
+"""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from board_texts import BOARD
+from board_texts import BOARD, FPGA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qhn2edge.boards.board import Flash, Memory, Serial
+from qhn2edge.boards.board import Flash, Fpga, Memory, Serial
 from qhn2edge.boards.boardfile import read_board
 from qhn2edge.errors import BoardError, QhnError, StorageError
 
@@ -83,6 +83,44 @@ class TestReadBoard:
         assert old in BOARD
         with pytest.raises(BoardError, match=message):
             read(tmp_path, BOARD.replace(old, new, 1))
+
+    def test_every_entry_of_an_fpga_arrives(self, tmp_path: Path) -> None:
+        """A board with a table [fpga] has no core and no memory of a program."""
+        path = tmp_path / "mine.toml"
+        path.write_text(FPGA)
+        board = read_board(path)
+        facts = ("ice40", "up5k", "sg48", 5280, 15_360, "mine.pcf", "quarter", "low")
+        assert board.target == Fpga(*facts, high=("flash_cs", "other"), low=("usb_pu",))
+        assert (board.is_fpga, board.core, board.clock_hz) == (True, "ice40", 12_000_000)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                'family = "ice40"',
+                'family = "xc7"',
+                r"family in \[fpga\].*got xc7, expected one of ice40, ecp5",
+            ),
+            ('device = "up5k"', 'device = "up5k --freq"', r"entry device in \[fpga\]"),
+            ("luts = 5_280", "luts = 0", r"luts in \[fpga\].*got 0"),
+            ('pins = "mine.pcf"', 'pins = "../mine.pcf"', r"pins in \[fpga\].*expected the name of a file"),
+            ('led = "low"', 'led = "on"', r"led in \[fpga\].*got on, expected one of high, low"),
+            ('low = "usb_pu"', 'low = "rx"', r"low in \[fpga\].*but clk, rx, tx, led"),
+            ('clock = "quarter"', 'clocks = "quarter"', r"unknown entry in \[fpga\].*Did you mean clock\?"),
+            ('title = "My FPGA"', 'title = "My FPGA"\ncore = "avr"', r"unknown entry in .*got core"),
+        ],
+    )
+    def test_what_of_an_fpga_is_refused(self, tmp_path: Path, old: str, new: str, message: str) -> None:
+        """The same for the entries of an FPGA; those of a microcontroller are unknown there."""
+        assert old in FPGA
+        with pytest.raises(BoardError, match=message):
+            read(tmp_path, FPGA.replace(old, new, 1))
+
+    def test_an_oscillator_of_another_family(self, tmp_path: Path) -> None:
+        """Only an iCE40 has the oscillator that "hfosc" is."""
+        text = FPGA.replace('"ice40"', '"ecp5"', 1).replace('"quarter"', '"hfosc"', 1)
+        with pytest.raises(BoardError, match=r"clock in \[fpga\].*got hfosc, expected a clock that ecp5"):
+            read(tmp_path, text)
 
     def test_other_files(self, tmp_path: Path) -> None:
         """A file that is no text, and one that is not there, are told apart."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import struct
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,25 @@ from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.disassembly import disassemble
 from qhn2edge.building.elf import read_elf
-from qhn2edge.building.firmware import MANIFEST, build_firmware, read_firmware
+from qhn2edge.building.firmware import build_firmware, read_firmware
 from qhn2edge.building.images import from_hex, from_uf2, rp2040_crc
+from qhn2edge.building.manifest import MANIFEST
+from qhn2edge.building.sizes import CALL_BYTES
 from qhn2edge.emulators.unicorn_emulator import open_line
 from qhn2edge.errors import BuildError, StorageError, ToolError
 from qhn2edge.link.client import BoardClient
+from qhn2edge.model import load_model
 from qhn2edge.toolchain import run_tool, zig_compiler
 
 GENERIC = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "rv32")
 COMPILERS = ("gcc", "zig")
+BENCH = Path(__file__).parents[2] / "examples" / "models" / "bench-64-32-10.model.json"
 
 
 def smaller(board: Board, **sizes: int) -> Board:
     """Return a board with less memory."""
-    return dataclasses.replace(board, memory=dataclasses.replace(board.memory, **sizes))
+    memory = dataclasses.replace(board.memory, **sizes)
+    return dataclasses.replace(board, target=dataclasses.replace(board.microcontroller, memory=memory))
 
 
 @pytest.fixture
@@ -126,7 +132,8 @@ class TestUf2AndBoot2:
     def test_stage_is_missing(self, board: Board, tmp_path: Path) -> None:
         """A board that promises a boot stage and brings none is refused."""
         (tmp_path / "boot.S").write_text("")
-        tiny = dataclasses.replace(board, build=dataclasses.replace(board.build, start=("boot.S",)))
+        build = dataclasses.replace(board.build, start=("boot.S",))
+        tiny = dataclasses.replace(board, target=dataclasses.replace(board.microcontroller, build=build))
         with pytest.raises((BuildError, ToolError)):
             build_firmware(MODELS["bits"], tiny, tmp_path / "out")
         assert not (tmp_path / "out").exists()
@@ -176,6 +183,24 @@ class TestFit:
         """Building for size gives an image that is no larger than one for speed."""
         small = build_once(MODELS["bits"], "cortex-m0", optimize="size")
         assert small.sizes.flash_bytes <= build_once(MODELS["bits"], "cortex-m0").sizes.flash_bytes
+
+
+class TestInferenceStack:
+    @pytest.mark.parametrize("optimize", ["speed", "size"])
+    @pytest.mark.parametrize(
+        ("board", "compiler"),
+        [*product(("cortex-m0", "cortex-m4", "rv32"), COMPILERS), ("arduino-uno", "gcc")],
+    )
+    def test_within_the_rule(self, build_once: BuildOnce, board: str, compiler: str, optimize: str) -> None:
+        """An inference takes the values of two layers and 64 bytes of stack, at most."""
+        for model in (*MODELS.values(), load_model(BENCH)):
+            sizes = build_once(model, board, compiler, optimize=optimize).sizes
+            assert sizes.inference_bytes is not None
+            assert 0 < sizes.inference_bytes <= (sizes.inference_limit or 0), model.name
+
+    def test_known_limit(self, build_once: BuildOnce) -> None:
+        """Of 64 -> 32 -> 10, input and hidden layer have more bytes than hidden layer and logits."""
+        assert build_once(load_model(BENCH), "cortex-m0").sizes.inference_limit == 64 + 32 + CALL_BYTES
 
 
 class TestFolder:

@@ -14,7 +14,7 @@ from conftest import BuildOnce, absent
 from strategies import ENCODERS, random_dense
 
 from qhn2edge import interpreter
-from qhn2edge.boards.catalog import all_boards, find_board
+from qhn2edge.boards.catalog import find_board, microcontroller_boards
 from qhn2edge.emulators import qemu
 from qhn2edge.emulators.counts import bench_inputs
 from qhn2edge.emulators.registry import EMULATORS, Emulator, find_emulator
@@ -24,7 +24,7 @@ from qhn2edge.layers import Identity, Relu, Sign
 from qhn2edge.link.client import BoardClient
 from qhn2edge.model import Head, Input, Model
 
-PAIRS = [(board.name, emulator) for board in all_boards() for emulator in board.emulators]
+PAIRS = [(board.name, emulator) for board in microcontroller_boards() for emulator in board.emulators]
 COUNTED = ("arduino-uno", "pico", "cortex-m0")
 
 

@@ -30,7 +30,7 @@ def test_parts_and_whole(build_once: BuildOnce, board: str, kind: str) -> None:
     assert counts == list(count_all(firmware, model, x))
     assert counts[2] == count(firmware, model, x[2])
     for one in counts:
-        assert len(one.per_layer) == len(model.layers)
+        assert len(one.per_layer) == len(model.dense_layers)
         assert min(one.per_layer) > 0
         assert 0 < one.total - sum(one.per_layer) < 400
         assert 0 < one.stack_bytes <= (firmware.sizes.stack_bytes or 0)
@@ -90,9 +90,9 @@ class TestErrors:
     def test_another_model(self, build_once: BuildOnce) -> None:
         """An inference whose logits are not the model's is not counted."""
         model = MODELS["bits"]
-        layer = model.layers[-1]
-        other = Dense(1 - layer.weights_bin, layer.bias, layer.levels, layer.activation)
-        wrong = dataclasses.replace(model, layers=(*model.layers[:-1], other))
+        layer = model.dense_layers[-1]
+        other = Dense((1 - layer.weights_bin).astype(np.uint8), layer.bias, layer.levels, layer.activation)
+        wrong = dataclasses.replace(model, layers=(*model.dense_layers[:-1], other))
         firmware = build_once(model, "cortex-m0")
         x = np.ones(model.input.n_features, dtype=np.int16)
         with pytest.raises(EmulatorError, match="logits are not the model's"):

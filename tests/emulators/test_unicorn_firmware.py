@@ -110,7 +110,8 @@ class TestFailures:
         """A board whose flash and RAM overlap cannot be emulated, and says so."""
         firmware = build_once(MODELS["bits"], "cortex-m0")
         memory = dataclasses.replace(firmware.board.memory, ram_origin=0)
-        board = dataclasses.replace(firmware.board, memory=memory)
+        target = dataclasses.replace(firmware.board.microcontroller, memory=memory)
+        board = dataclasses.replace(firmware.board, target=target)
         with pytest.raises(EmulatorError, match=r"cannot be emulated .* Check \[memory\]"):
             Machine(read_elf(firmware.elf), board)
 

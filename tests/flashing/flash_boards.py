@@ -27,6 +27,8 @@ ARGUMENTS: dict[str, dict[str, Value]] = {
     "openocd": {"configs": ("interface/stlink.cfg", "target/stm32f4x.cfg")},
     "dfu-util": {"device": "0483:df11", "address": 0x08000000},
     "uf2-copy": {"board_id": "RPI-RP2"},
+    "openFPGALoader": {"board": "ice40_generic"},
+    "tinyprog": {"device": "1d50:6130"},
 }
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
@@ -73,7 +75,8 @@ def _built() -> Firmware:
     board = find_board(BASE)
     formats = (*board.build.formats, "uf2")
     build = dataclasses.replace(board.build, formats=formats, uf2_family=0xE48BFF56)
-    return build_firmware(small_model(), dataclasses.replace(board, build=build), Path(folder.name) / "fw")
+    target = dataclasses.replace(board.microcontroller, build=build)
+    return build_firmware(small_model(), dataclasses.replace(board, target=target), Path(folder.name) / "fw")
 
 
 def ends_soon(pid: int) -> bool:

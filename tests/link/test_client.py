@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ CALM = Timing(hello_s=10.0, first_s=10.0, least_s=10.0)
 PATIENT = Timing(hello_s=0.02, first_s=0.02, least_s=0.002, give_up_s=20.0)
 
 
-def assert_right(model: Model, x: NDArray[np.integer], answers: Answers) -> None:
+def assert_right(model: Model, x: NDArray[np.integer[Any]], answers: Answers) -> None:
     """Compare every integer with the interpreter's."""
     logits = interpreter.logits(model, x)
     np.testing.assert_array_equal(answers.logits, logits)
