@@ -1,0 +1,85 @@
+"""Runs the QONNX export in the executor of the qonnx package, in this process."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qhn2edge.backends.optional_packages import lack_of, load_package
+from qhn2edge.backends.to_qonnx import INPUT, LOGITS, QONNX_FILE, emit
+from qhn2edge.errors import ToolError
+from qhn2edge.interpreter import class_indices
+from qhn2edge.model import Model
+from qhn2edge.storage import sha256
+from qhn2edge.verify.exported import graph_of, whole_numbers
+from qhn2edge.verify.results import LayerValues, RunResult
+
+PACKAGES = ("qonnx", "onnx", "onnxruntime")
+_BLOCK_ROWS = 1024
+"""Vectors at a time: a MultiThreshold node compares each value with each threshold at once."""
+
+
+def missing() -> str | None:
+    """Return None when the packages are installed, else one line that says how to get them."""
+    return lack_of(PACKAGES, "onnx")
+
+
+def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunResult:
+    """Run a model's QONNX export.
+
+    Args:
+        model: the model.
+        x: integer inputs [n, n_features], each in the model's range.
+        folder: files exported earlier; None means a fresh export.
+
+    Raises:
+        ExportError: ``folder`` lacks the graph, or it is of another model; or the model does not fit QONNX.
+        ToolError: a package is missing, or the graph cannot be run.
+    """
+    content, proto = graph_of(model, folder, QONNX_FILE, emit)
+    blocks = [_execute(proto, x[i : i + _BLOCK_ROWS])[LOGITS] for i in range(0, len(x), _BLOCK_ROWS)]
+    logits = whole_numbers(np.concatenate([np.empty((0, model.head.n_logits)), *blocks]))
+    labels = class_indices(model, logits)  # type: ignore[arg-type]  # int64 does as well as int32
+    versions = {name: f"{name} {version(name)}" for name in PACKAGES}
+    return RunResult(labels, logits, versions, sha256(content))
+
+
+def trace(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> list[LayerValues]:
+    """Run one vector, int [n_features], and return every layer's accumulators.
+
+    The list is empty when the graph no longer names every layer's accumulators.
+
+    Raises:
+        ExportError, ToolError: as :func:`run`.
+    """
+    tensors = _execute(graph_of(model, folder, QONNX_FILE, emit)[1], x[None, :])
+    names = [f"layer_{number}_accumulators" for number in range(1, len(model.layers))]
+    if not set(names) <= set(tensors):
+        return []
+    return [LayerValues(whole_numbers(tensors[name])[0], None) for name in (*names, LOGITS)]
+
+
+def _execute(proto: Any, x: NDArray[np.integer[Any]]) -> dict[str, NDArray[Any]]:  # noqa: ANN401  (a protobuf)
+    """Return every tensor of the graph for a block of vectors, int [n, n_features]."""
+    wrapper = load_package("qonnx.core.modelwrapper", "onnx").ModelWrapper(proto, make_deepcopy=True)
+    execute = load_package("qonnx.core.onnx_exec", "onnx").execute_onnx
+    infer_shapes = load_package("qonnx.transformation.infer_shapes", "onnx").InferShapes
+    try:
+        graph = wrapper.graph
+        for tensor in (*graph.input, *graph.output):
+            tensor.type.tensor_type.shape.dim[0].dim_value = len(x)
+        del graph.value_info[:]
+        tensors: dict[str, NDArray[Any]] = execute(
+            wrapper.transform(infer_shapes()),
+            {INPUT: x.astype(np.float32)},
+            return_full_exec_context=True,
+        )
+    except Exception as error:  # a changed graph can fail in qonnx, in onnx or in onnxruntime
+        raise ToolError(
+            f"qonnx cannot run {QONNX_FILE} ({error})", next_step="export the model again"
+        ) from error
+    return tensors
