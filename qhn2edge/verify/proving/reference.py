@@ -1,0 +1,341 @@
+"""What a backend's product is compared with, and what becomes of a difference.
+
+Layers are counted from 0; layer number n (the number of layers) stands for the head, whose inputs are logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qhn2edge import interpreter
+from qhn2edge.model import Model
+from qhn2edge.verify.proving import specification
+from qhn2edge.verify.proving.diagrams import (
+    Bit,
+    Diagrams,
+    Reading,
+    Say,
+    Word,
+    constant,
+    same_width,
+    zero_extended,
+)
+from qhn2edge.verify.proving.specification import Value, ValueSet
+
+Int64Array = NDArray[np.int64]
+
+MAX_CANDIDATES = 64
+N_SAMPLES = 20_000
+_TOLD_UNITS = 16
+
+
+class Differs(Exception):  # noqa: N818  (a finding, not an error)
+    """A backend's product differs from the model.
+
+    Args:
+        where: the layer and unit, or the class index.
+        candidates: inputs int64 [n, n_features] of the network for which it differs there; none where no
+            search reached one.
+    """
+
+    def __init__(self, where: str, candidates: Int64Array) -> None:
+        super().__init__(where)
+        self.where = where
+        self.candidates = candidates
+
+
+class NotCovered(Exception):  # noqa: N818
+    """A backend's product holds something that the proof does not know how to read; the text names it."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a proof goes about it.
+
+    Attributes:
+        cut: prove each layer over its own free variables; else the whole network over its input.
+        seed: of random inputs in the search for a real one.
+    """
+
+    cut: bool
+    seed: int = 0
+
+
+class Reference:
+    """The model as diagrams, built as far as it is asked for.
+
+    Args:
+        d: the diagrams.
+        model: the model.
+        rules: how.
+        say: told of progress.
+    """
+
+    def __init__(self, d: Diagrams, model: Model, rules: Rules, say: Say = lambda _: None) -> None:
+        self.d, self.model, self.rules, self.say = d, model, rules, say
+        self.n_layers = len(model.dense_layers)
+        self._sets = [specification.input_sets(model)]
+        for number in range(self.n_layers):
+            self._sets.append(specification.output_sets(model, number))
+        self._inputs: dict[int, tuple[Value, ...]] = {}
+        self._outputs: dict[int, tuple[Word, ...]] = {}
+        self.n_compared = 0
+        self.assumptions: list[str] = []
+
+    def assume(self, what: str) -> None:
+        """Note something that the proof takes for granted."""
+        self.assumptions.append(what)
+
+    # ---- the model's function ----
+
+    def sets(self, number: int) -> tuple[ValueSet, ...]:
+        """Return what the inputs of a layer can be."""
+        return self._sets[number]
+
+    def inputs(self, number: int) -> tuple[Value, ...]:
+        """Return the inputs of a layer: free variables, or, of a whole network, functions of its input."""
+        if number not in self._inputs:
+            if number == 0 or self.rules.cut:
+                self._inputs[number] = self._free(number)
+            else:
+                pairs = zip(self.outputs(number - 1), self._sets[number], strict=True)
+                self._inputs[number] = tuple(specification.as_value(self.d, y, among) for y, among in pairs)
+        return self._inputs[number]
+
+    def _free(self, number: int) -> tuple[Value, ...]:
+        """Return new free variables, bit by bit of all values; logits from their highest bit on.
+
+        In a sum, all bits of one weight then lie together and only a carry goes on to the next weight. The
+        head compares instead, which is decided from the top.
+        """
+        sets = self._sets[number]
+        widest = max(among.n_bits for among in sets)
+        is_head = number == self.n_layers
+        bits: dict[tuple[int, int], Bit] = {}
+        for row in range(widest):
+            for j, among in enumerate(sets):
+                place = _from_top(row, widest, among.n_bits) if is_head else row
+                if 0 <= place < among.n_bits:
+                    bits[j, place] = self.d.variable(_name(number, j, place))
+        return tuple(
+            Value(among, tuple(bits[j, p] for p in range(among.n_bits))) for j, among in enumerate(sets)
+        )
+
+    def output(self, number: int, unit: int) -> Word:
+        """Return the output of one unit of a layer as a signed word."""
+        layer = self.model.dense_layers[number]
+        a = specification.accumulator(self.d, layer, unit, self.inputs(number))
+        return specification.activated(self.d, layer.activation, a)
+
+    def outputs(self, number: int) -> tuple[Word, ...]:
+        """Return the outputs of all units of a layer."""
+        if number not in self._outputs:
+            units = range(self.model.dense_layers[number].n_out)
+            self._outputs[number] = tuple(self.output(number, unit) for unit in units)
+        return self._outputs[number]
+
+    @cached_property
+    def label(self) -> Word:
+        """The class index, over the inputs of the head."""
+        logits = tuple(value.integer(self.d) for value in self.inputs(self.n_layers))
+        return specification.class_index(self.d, self.model, logits)
+
+    def domain(self, number: int) -> Bit:
+        """Return which values of the free variables of a layer stand for inputs that it can have."""
+        if number not in self._inputs or (number and not self.rules.cut):
+            return True
+        found: Bit = True
+        for value in self._inputs[number]:
+            found = self.d.both(found, _occurs(self.d, value))
+        return found
+
+    # ---- comparison ----
+
+    def check_outputs(self, number: int, found: Iterable[Word], *, numbers: Sequence[int] = ()) -> None:
+        """Compare the outputs of a layer, signed words, with the model's.
+
+        Args:
+            number: the layer.
+            found: a word a unit.
+            numbers: which units these are; all by default.
+
+        Raises:
+            Differs: a unit differs.
+        """
+        units = numbers or range(self.model.dense_layers[number].n_out)
+        domain = self.domain(number)
+        for count, (unit, word) in enumerate(zip(units, found, strict=True), start=1):
+            ours, theirs = same_width(self.output(number, unit), word)
+            unlike = self.d.both(self.d.unlike(ours, theirs), domain)
+            if unlike is not False:
+                self._differs(number, unlike, f"layer {number + 1}, unit {unit}")
+            self.n_compared += 1
+            if count % _TOLD_UNITS == 0 or count == len(units):
+                self.say(
+                    f"layer {number + 1}: {count} of {len(units)} units are equal, {self.d.n_nodes:,} nodes"
+                )
+
+    def check_label(self, found: Word) -> None:
+        """Compare a class index, an unsigned word, with the model's.
+
+        Raises:
+            Differs: it differs.
+        """
+        n_bits = max(len(found), len(self.label))
+        unlike = self.d.unlike(zero_extended(self.label, n_bits), zero_extended(found, n_bits))
+        unlike = self.d.both(unlike, self.domain(self.n_layers))
+        if unlike is not False:
+            self._differs(self.n_layers, unlike, "the class index")
+        self.n_compared += 1
+        self.say(f"the class index is equal, {self.d.n_nodes:,} nodes")
+
+    def check_never(self, number: int, happens: Bit, what: str) -> None:
+        """Check that a function of the inputs of a layer never holds.
+
+        Raises:
+            Differs: it holds for some.
+        """
+        happens = self.d.both(happens, self.domain(number))
+        if happens is not False:
+            self._differs(number, happens, what)
+        self.n_compared += 1
+
+    def check_equal(self, number: int, found: Iterable[Word], expected: Iterable[Word], what: str) -> None:
+        """Compare words that are functions of the inputs of a layer, bit by bit.
+
+        Raises:
+            Differs: they differ.
+        """
+        unlike = self.d.any_of(self.d.unlike(a, b) for a, b in zip(found, expected, strict=True))
+        self.check_never(number, unlike, what)
+
+    def _differs(self, number: int, unlike: Bit, where: str) -> None:
+        """Follow a difference back to the network's input.
+
+        Returns if no input of the network leads there, so that it does not matter.
+
+        Raises:
+            Differs: otherwise.
+        """
+        strange = sorted(name for name in self.d.support(unlike) if name not in self._names(number))
+        if strange:
+            never(f"{where} hangs on other signals than the inputs of its layer ({strange[0]})")
+        self.say(f"{where} differs")
+        if number == 0 or not self.rules.cut:
+            raise Differs(where, self._readings(unlike))
+        self.say("searching for an input of the network that leads there")
+        sampled = self._sampled(number, unlike)
+        if len(sampled):
+            raise Differs(where, sampled)
+        back = self._back(number, unlike)
+        if back is not False:
+            raise Differs(where, self._readings(back))
+        self.say("no input of the network leads there")
+
+    def _names(self, number: int) -> frozenset[str]:
+        """Return the free variables of a layer; of a whole network, all are its input's."""
+        number = number if self.rules.cut else 0
+        sets = enumerate(self._sets[number])
+        return frozenset(_name(number, j, place) for j, among in sets for place in range(among.n_bits))
+
+    # ---- from a layer back to the network's input ----
+
+    def _back(self, number: int, unlike: Bit) -> Bit:
+        """Return for which inputs of the network a function of a layer's inputs holds."""
+        for layer in range(number - 1, -1, -1):
+            outputs = [self.output(layer, unit) for unit in range(self.model.dense_layers[layer].n_out)]
+            functions: dict[str, Bit] = {}
+            for j, (output, among) in enumerate(zip(outputs, self._sets[layer + 1], strict=True)):
+                u = specification.as_value(self.d, output, among).u
+                functions |= {_name(layer + 1, j, place): bit for place, bit in enumerate(u)}
+            unlike = self.d.both(self.d.substitute(unlike, functions), self.domain(layer))
+        return unlike
+
+    def _sampled(self, number: int, unlike: Bit) -> Int64Array:
+        """Return random inputs of the network for which a function of a layer's inputs holds."""
+        rng = np.random.default_rng(self.rules.seed)
+        shape = (N_SAMPLES, self.model.input.n_features)
+        if self.model.input.kind == "bit":
+            x = 2 * rng.integers(0, 2, shape) - 1
+        else:
+            x = rng.integers(self.model.input.low, self.model.input.high + 1, shape)
+        values = interpreter.trace(self.model, x)[number - 1].outputs
+        chosen: Int64Array = x[self._holds(number, unlike, values)][:MAX_CANDIDATES]
+        return chosen
+
+    def _holds(self, number: int, function: Bit, values: Int64Array) -> NDArray[np.bool_]:
+        """Return for which rows of a layer's inputs, int64 [n, n_in], a function of them holds."""
+        return evaluate(self.d, function, self.variables(number, values), len(values))
+
+    def variables(self, number: int, values: Int64Array) -> dict[str, Int64Array]:
+        """Return what the free variables of a layer are for given inputs of it, int64 [n, n_in]."""
+        return {
+            _name(number, j, place): (values[:, j] - among.low) // among.step >> place & 1
+            for j, among in enumerate(self._sets[number])
+            for place in range(among.n_bits)
+        }
+
+    def _readings(self, unlike: Bit) -> Int64Array:
+        """Return inputs of the network for which a function of them holds."""
+        rng = np.random.default_rng(self.rules.seed)
+        rows = []
+        for _, reading in zip(range(MAX_CANDIDATES), self.d.all_of(unlike), strict=False):
+            rows.append(self._row(reading, rng))
+        return np.array(rows, dtype=np.int64).reshape(len(rows), self.model.input.n_features)
+
+    def _row(self, reading: Reading, rng: np.random.Generator) -> list[int]:
+        free = iter(rng.integers(0, 2, self.model.input.n_bits).tolist())
+        return [
+            among.low
+            + among.step * sum(int(reading.get(_name(0, j, p), next(free))) << p for p in range(among.n_bits))
+            for j, among in enumerate(self._sets[0])
+        ]
+
+
+def _from_top(row: int, widest: int, n_bits: int) -> int:
+    """Return the bit of a signed word that a row holds: all signs first, then equal weights together."""
+    return n_bits - 1 if row == 0 else widest - 1 - row if widest - row < n_bits else -1
+
+
+def _name(number: int, j: int, place: int) -> str:
+    return f"x{number}_{j}_{place}"
+
+
+def _occurs(d: Diagrams, value: Value) -> Bit:
+    if value.among.members is not None:
+        return d.is_member(value.u, value.among.members)
+    largest = constant(value.among.largest, len(value.u))
+    return d.invert(d.is_less(largest, value.u))
+
+
+def evaluate(d: Diagrams, function: Bit, bits: dict[str, Int64Array], n: int) -> NDArray[np.bool_]:
+    """Return the value of a diagram for n readings of its variables at once, bool [n].
+
+    Args:
+        d: the diagrams.
+        function: the diagram.
+        bits: int64 [n] of {0, 1} for each variable.
+        n: the number of readings.
+    """
+    held = np.zeros(n, dtype=bool)
+    waiting: list[tuple[Bit, NDArray[np.intp]]] = [(function, np.arange(n))]
+    while waiting:
+        node, rows = waiting.pop()
+        if isinstance(node, bool):
+            held[rows] = node
+        elif rows.size:
+            name, low, high = d.branches(node)
+            is_high = bits[name][rows] == 1
+            waiting += [(low, rows[~is_high]), (high, rows[is_high])]
+    return held
+
+
+def never(message: str) -> NoReturn:
+    """Say that a product holds something that is not covered."""
+    raise NotCovered(message)
