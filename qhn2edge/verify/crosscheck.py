@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge import interpreter, modelfile
-from qhn2edge.backends import MODEL_FILE
-from qhn2edge.errors import ExportError, ToolError
+from qhn2edge.backends import MODEL_FILE, target_of
+from qhn2edge.errors import ExportError, ToolError, UnsupportedModelError
 from qhn2edge.interpreter import LayerTrace
 from qhn2edge.model import Model
-from qhn2edge.verify.certificate import EXACT, MISMATCH, MISSING, BackendResult, Certificate
+from qhn2edge.toolchain import stop_tools
+from qhn2edge.verify.certificate import (
+    EXACT,
+    MISMATCH,
+    MISSING,
+    UNSUPPORTED,
+    BackendResult,
+    Certificate,
+)
 from qhn2edge.verify.results import LayerValues, RunResult
 from qhn2edge.verify.runners import RUNNERS, Runner, find_runner
 from qhn2edge.verify.vectors import IntVectors, Vectors, array_digest, make_vectors
@@ -22,6 +33,8 @@ from qhn2edge.verify.vectors import IntVectors, Vectors, array_digest, make_vect
 Progress = Callable[[str], None]
 
 _ORACLE_ROWS = 4096
+_ORACLE_VALUES = 2**22
+"""Values of a layer at once; images have many."""
 _SHOWN = 8
 
 
@@ -122,7 +135,7 @@ class Report:
 
 def verify_model(
     model: Model,
-    x_test: NDArray[np.integer] | None = None,
+    x_test: NDArray[np.integer[Any]] | None = None,
     *,
     backends: Sequence[str] | None = None,
     artifacts: str | Path | Mapping[str, str | Path] | None = None,
@@ -130,6 +143,7 @@ def verify_model(
     n_random: int = 10_000,
     progress: Progress | None = None,
     further: Sequence[Runner] = (),
+    require: Sequence[str] = (),
 ) -> Report:
     """Run the same vectors through the interpreter and every backend, and compare all integers.
 
@@ -137,45 +151,74 @@ def verify_model(
         model: the model.
         x_test: the data set's test inputs, integers [n, n_features], already encoded.
         backends: names of the backends to check; None means those of ``artifacts``, else all.
-        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a C
-        or
-            folder. Backends without one are exported afresh. A folder must say that it is of this model: its
-            ``model.json`` must have the model's digest, else it is refused, because comparing two different
-            models proves nothing. What was changed in its other files is what the check finds.
+        artifacts: folders exported earlier, by backend name, to be checked as they are; a single path is a
+            folder of the target that its files tell. Backends without one are exported afresh. A folder must
+            say that it is of this model: its ``model.json`` must have the model's digest, else it is refused,
+            because comparing two different models proves nothing. What was changed in its other files is what
+            the check finds.
         seed: seed of the random vectors.
         n_random: how many of them.
         progress: called with one line of text at each step.
         further: what else is to be checked, such as :func:`~qhn2edge.verify.runners.board_runner` of a board;
             takes the place of what has the same name.
+        require: names of backends that must be checked; a missing one is an error.
 
     Returns:
-        The report. Backends whose tools are missing are listed as missing and do not make it fail.
+        The report. Backends whose tools are missing, and those that cannot express the model, are listed as
+        such and do not make it fail.
 
     Raises:
         InputError: ``x_test`` does not fit the model.
         ExportError: an artifact is of another model, or incomplete.
-        ToolError: files do not compile, or their program fails.
+        ToolError: files do not compile, their program fails, or what is required cannot be checked.
         ConfigError: a backend is unknown.
     """
     folders = _folders(artifacts)
-    runners = _runners(_chosen(backends, folders), further)
+    runners = _runners([*dict.fromkeys([*_chosen(backends, folders), *require])], further)
     for folder in folders.values():
         check_artifact(model, folder)
     say = progress or (lambda _: None)
     vectors = make_vectors(model, x_test, n_random=n_random, seed=seed)
     say(f"interpreter: {len(vectors.x):,} vectors")
     expected = oracle(model, vectors.x)
-    results, mismatches = [], []
-    for runner in runners.values():
-        result, mismatch = _check(runner, model, vectors, expected, folders.get(runner.name), say)
-        results.append(result)
-        mismatches += [] if mismatch is None else [mismatch]
-    return Report(_certificate(model, vectors, expected, tuple(results)), tuple(mismatches))
+
+    def check(runner: Runner) -> tuple[BackendResult, Mismatch | None]:
+        folder = folders.get(runner.name)
+        try:
+            result, mismatch = _check(runner, model, vectors, expected, folder, say)
+        except ExportError as error:
+            if folder is not None:
+                raise
+            status = UNSUPPORTED if isinstance(error, UnsupportedModelError) else MISSING
+            result, mismatch = _absent(runner, status, str(error), say)
+        if result.status in {MISSING, UNSUPPORTED} and runner.name in require:
+            raise ToolError(f"{runner.name} is required and cannot be checked", got=result.missing)
+        return result, mismatch
+
+    checked = _at_once(check, list(runners.values()))
+    results, mismatches = tuple(r for r, _ in checked), tuple(m for _, m in checked if m is not None)
+    return Report(_certificate(model, vectors, expected, results), mismatches)
+
+
+def _at_once(
+    check: Callable[[Runner], tuple[BackendResult, Mismatch | None]], runners: Sequence[Runner]
+) -> list[tuple[BackendResult, Mismatch | None]]:
+    """Check all, as many at once as there are cores: most of the work is that of other programs."""
+    with ThreadPoolExecutor(max_workers=min(len(runners), os.cpu_count() or 1) or 1) as pool:
+        futures = [pool.submit(check, runner) for runner in runners]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:  # an error of one, or an interrupt, ends the others too
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_tools()
+            raise
 
 
 def oracle(model: Model, x: IntVectors) -> RunResult:
     """Return the interpreter's labels and logits, computed in blocks of rows."""
-    blocks = [interpreter.logits(model, x[i : i + _ORACLE_ROWS]) for i in range(0, len(x), _ORACLE_ROWS)]
+    widest = max(layer.n_out for layer in model.layers)
+    n_rows = max(1, min(_ORACLE_ROWS, _ORACLE_VALUES // widest))
+    blocks = [interpreter.logits(model, x[i : i + n_rows]) for i in range(0, len(x), n_rows)]
     logits = np.concatenate(blocks)
     return RunResult(interpreter.class_indices(model, logits), logits.astype(np.int64), {}, "")
 
@@ -205,13 +248,8 @@ def check_artifact(model: Model, folder: Path) -> None:
 def _folders(artifacts: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
     if artifacts is None:
         return {}
-    named = artifacts if isinstance(artifacts, Mapping) else {_target_of(Path(artifacts)): artifacts}
+    named = artifacts if isinstance(artifacts, Mapping) else {target_of(Path(artifacts)): artifacts}
     return {name: Path(folder) for name, folder in named.items()}
-
-
-def _target_of(folder: Path) -> str:
-    """Return the backend that an exported folder is of, as its files tell."""
-    return "verilog" if any(folder.glob("*_binn.v")) else "c"
 
 
 def _chosen(backends: Sequence[str] | None, folders: Mapping[str, Path]) -> Sequence[str]:
@@ -230,8 +268,7 @@ def _check(
 ) -> tuple[BackendResult, Mismatch | None]:
     missing = runner.missing()
     if missing is not None:
-        say(f"{runner.name}: {MISSING}")
-        return BackendResult(runner.name, MISSING, missing=missing), None
+        return _absent(runner, MISSING, missing, say)
     say(f"{runner.name}: {len(vectors.x):,} vectors")
     got = runner.run(model, vectors.x, folder)
     wrong = np.flatnonzero((got.logits != expected.logits).any(axis=1) | (got.labels != expected.labels))
@@ -247,6 +284,11 @@ def _check(
     return result, _mismatch(
         runner, model, vectors.x, expected, got, int(wrong[0]), folder
     ) if wrong.size else None
+
+
+def _absent(runner: Runner, status: str, why: str, say: Progress) -> tuple[BackendResult, None]:
+    say(f"{runner.name}: {status}")
+    return BackendResult(runner.name, status, missing=why), None
 
 
 def _mismatch(
@@ -298,6 +340,6 @@ def _certificate(
     )
 
 
-def _shortened(values: NDArray[np.integer]) -> str:
+def _shortened(values: NDArray[np.integer[Any]]) -> str:
     shown = ", ".join(str(int(value)) for value in values[:_SHOWN])
     return f"[{shown}]" if len(values) <= _SHOWN else f"[{shown}, ... {len(values)} values]"

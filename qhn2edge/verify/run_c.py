@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def missing() -> str | None:
     return None
 
 
-def run(model: Model, x: NDArray[np.integer], folder: Path | None) -> RunResult:
+def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunResult:
     """Run a model's C export.
 
     Args:
@@ -60,7 +60,7 @@ def run(model: Model, x: NDArray[np.integer], folder: Path | None) -> RunResult:
         return RunResult(rows[:, 0], rows[:, 1:], versions, _files_digest(model, sources))
 
 
-def trace(model: Model, x: NDArray[np.integer], folder: Path | None) -> list[LayerValues]:
+def trace(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> list[LayerValues]:
     """Run one vector, int [n_features], and return every layer's accumulators and (relu, table) outputs.
 
     The list is empty when the files were changed so that they no longer tell every layer's values.
@@ -121,13 +121,13 @@ def _files_digest(model: Model, sources: Path) -> str:
     return digest_json({name: sha256((sources / name).read_bytes()) for name in _tested_files(model)})
 
 
-def _answers(program: Path, x: NDArray[np.integer], width: int) -> Int64Array:
+def _answers(program: Path, x: NDArray[np.integer[Any]], width: int) -> Int64Array:
     n_rows = max(1, _BLOCK_VALUES // x.shape[1])
     blocks = [_answer_block(program, x[i : i + n_rows], width) for i in range(0, len(x), n_rows)]
     return np.concatenate([np.empty((0, width), dtype=np.int64), *blocks])
 
 
-def _answer_block(program: Path, x: NDArray[np.integer], width: int) -> Int64Array:
+def _answer_block(program: Path, x: NDArray[np.integer[Any]], width: int) -> Int64Array:
     text = _feed(program, x)
     try:
         return _integers(text.split()).reshape(len(x), width)
@@ -137,7 +137,7 @@ def _answer_block(program: Path, x: NDArray[np.integer], width: int) -> Int64Arr
         ) from error
 
 
-def _feed(program: Path, x: NDArray[np.integer]) -> str:
+def _feed(program: Path, x: NDArray[np.integer[Any]]) -> str:
     lines = "".join(" ".join(map(str, row)) + "\n" for row in x.tolist())
     result = run_tool([str(program)], input=lines.encode("ascii"), timeout_s=_RUN_TIMEOUT_S)
     return result.stdout.decode("ascii", errors="replace")

@@ -1,9 +1,10 @@
-"""Runs the Verilog export: builds it with Verilator and feeds vectors through its streams, with stalls."""
+"""Runs the Verilog export: builds it with Verilator and feeds vectors through it, with random stalls."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def missing() -> str | None:
     return verilator.missing()
 
 
-def run(model: Model, x: NDArray[np.integer], folder: Path | None) -> RunResult:
+def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunResult:
     """Run a model's Verilog export in Verilator.
 
     Args:
@@ -37,8 +38,8 @@ def run(model: Model, x: NDArray[np.integer], folder: Path | None) -> RunResult:
 
     Raises:
         ExportError: ``folder`` lacks files or is of another model.
-        ToolError: no Verilator, no C++ compiler, the files do not compile, or the design breaks the rules of
-            its streams.
+        ToolError: no Verilator, no C++ compiler, the files do not compile, or the design breaks the rules
+            of its streams.
     """
     with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
         build = Path(name)

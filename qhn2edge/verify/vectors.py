@@ -7,15 +7,18 @@ accumulator, and accumulators at and next to the points where the activation cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qhn2edge.convolution import Conv2D
+from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import ConfigError
 from qhn2edge.interpreter import check_inputs
-from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
+from qhn2edge.layers import Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Input, Model
 from qhn2edge.storage import sha256
 
@@ -50,14 +53,18 @@ class Vectors:
         return array_digest(self.x, "<i2")
 
 
-def array_digest(values: NDArray[np.integer], dtype: str) -> str:
+def array_digest(values: NDArray[np.integer[Any]], dtype: str) -> str:
     """Return the SHA-256 of an integer matrix: shape and dtype as text, then its rows as that dtype."""
     shape = "x".join(str(n) for n in values.shape)
     return sha256(f"{shape}:{dtype}:".encode() + np.ascontiguousarray(values, dtype).tobytes())
 
 
 def make_vectors(
-    model: Model, dataset_inputs: NDArray[np.integer] | None = None, *, n_random: int = 10_000, seed: int = 0
+    model: Model,
+    dataset_inputs: NDArray[np.integer[Any]] | None = None,
+    *,
+    n_random: int = 10_000,
+    seed: int = 0,
 ) -> Vectors:
     """Return the vectors that a backend must agree on with the interpreter.
 
@@ -88,8 +95,8 @@ def make_vectors(
     rng = np.random.default_rng(seed)
     blocks = {
         "corners": corners(model.input),
-        "extremes": extremes(model.input, model.layers[0]),
-        "edges": edges(model.input, model.layers[0], rng),
+        "extremes": first_layer_inputs(model, extremes),
+        "edges": first_layer_inputs(model, lambda source, layer: edges(source, layer, rng)),
         "random": random_inputs(model.input, n_random, rng),
         "mixtures": mixtures(model.input, n_random // 10, rng),
     }
@@ -107,6 +114,33 @@ def _slices(blocks: Mapping[str, IntVectors]) -> dict[str, slice]:
         found[name] = slice(start, start + len(block))
         start += len(block)
     return found
+
+
+def first_layer_inputs(model: Model, make: Callable[[Input, Dense], IntVectors]) -> IntVectors:
+    """Return inputs made for the first layer's units; of a convolution, in the middle of the image.
+
+    Args:
+        model: the model.
+        make: returns inputs [n, n_in] for a dense layer and what enters it.
+    """
+    first = model.layers[0]
+    if isinstance(first, Dense):
+        return make(model.input, first)
+    if not isinstance(first, Conv2D):
+        return np.empty((0, model.input.n_features), dtype=np.int16)
+    patches = make(Input(first.kernel.n_in, _one_encoder(model.input)), first.kernel)
+    images = np.full((len(patches), *first.shape), model.input.low, dtype=np.int16)
+    top, left = ((n - size) // 2 for n, size in zip(first.shape, first.size, strict=False))
+    if min(top, left) < 0:  # the window is larger than the image
+        return np.empty((0, model.input.n_features), dtype=np.int16)
+    rows, columns = first.size
+    images[:, top : top + rows, left : left + columns] = patches.reshape(-1, rows, columns, first.shape[2])
+    return images.reshape(len(patches), -1)
+
+
+def _one_encoder(source: Input) -> Encoder:
+    """Return an encoder of the same kind for any number of features; only its kind matters here."""
+    return Encoder(source.kind, (1.0,), (0.0,), 1)
 
 
 def values_of(source: Input) -> IntVectors:
@@ -151,7 +185,8 @@ def extremes(source: Input, layer: Dense) -> IntVectors:
     weights = layer.weights[:MAX_EXTREME_UNITS]
     least = np.where(weights > 0, source.low, source.high)
     greatest = np.where(weights > 0, source.high, source.low)
-    return np.concatenate([least, greatest]).astype(np.int16)
+    extremes: IntVectors = np.concatenate([least, greatest]).astype(np.int16)
+    return extremes
 
 
 def edges(source: Input, layer: Dense, rng: np.random.Generator) -> IntVectors:
@@ -173,7 +208,7 @@ def edges(source: Input, layer: Dense, rng: np.random.Generator) -> IntVectors:
 def edge_points(layer: Dense) -> tuple[int, ...]:
     """Return the accumulators around which a layer's activation changes its behaviour."""
     match layer.activation:
-        case Sign() | Identity():
+        case Sign() | Identity() | Affine():
             return (-1, 0, 1)
         case Relu(shift=shift, clip_bits=clip_bits):
             ends = () if clip_bits is None else (2 ** (clip_bits + shift),)
@@ -204,7 +239,8 @@ def _reach(
 def random_inputs(source: Input, n: int, rng: np.random.Generator) -> IntVectors:
     """Return n uniformly random inputs."""
     values = values_of(source)
-    return values[rng.integers(0, len(values), size=(n, source.n_features), dtype=np.int16)]
+    drawn: IntVectors = values[rng.integers(0, len(values), size=(n, source.n_features), dtype=np.int16)]
+    return drawn
 
 
 def mixtures(source: Input, n: int, rng: np.random.Generator) -> IntVectors:

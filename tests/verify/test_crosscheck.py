@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +22,11 @@ from qhn2edge.data.encoder import Encoder
 from qhn2edge.errors import ConfigError, ExportError, InputError, ToolError
 from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
-from qhn2edge.toolchain import CompilerFound, compile_c
+from qhn2edge.toolchain import CompilerFound, compile_c, run_tool
 from qhn2edge.verify import Report, verify_model, write_certificate
+from qhn2edge.verify.crosscheck import oracle
+from qhn2edge.verify.results import RunResult
+from qhn2edge.verify.runners import IntMatrix, Runner
 from qhn2edge.verify.vectors import array_digest, make_vectors
 
 pytestmark = pytest.mark.usefixtures("host_compiler")
@@ -51,14 +58,14 @@ def flipped_number(text: str, array: str, position: int, bit: int) -> str:
 
 def with_layer(model: Model, number: int, layer: Dense) -> Model:
     """Return the model with one layer (counted from 1) replaced."""
-    layers = list(model.layers)
+    layers = list(model.dense_layers)
     layers[number - 1] = layer
     return replace(model, layers=tuple(layers))
 
 
 def faulty(model: Model, number: int, what: str, position: int, bit: int) -> Model:
     """Return the model that a single-bit fault in a table of the C text amounts to."""
-    layer = model.layers[number - 1]
+    layer = model.dense_layers[number - 1]
     if what == "WEIGHTS":  # every row of this model is one word
         bits = layer.weights_bin.copy()
         bits[position, bit] ^= 1
@@ -225,7 +232,8 @@ class TestCertificate:
         model, data = four_layer_model(20), np.ones((3, 20), np.int8)
         paths = [
             write_certificate(
-                verify_model(model, data, seed=4, n_random=100).certificate, tmp_path / f"{i}.json"
+                verify_model(model, data, seed=4, n_random=100, backends=["c", "onnx"]).certificate,
+                tmp_path / f"{i}.json",
             )
             for i in range(2)
         ]
@@ -238,7 +246,8 @@ class TestCertificate:
     def test_seed_changes_the_vectors(self) -> None:
         """Another seed is another set of vectors."""
         model = four_layer_model(20)
-        digests = {verify_model(model, seed=seed, n_random=50).certificate.vectors_digest for seed in (1, 2)}
+        reports = [verify_model(model, seed=seed, n_random=50, backends=["c"]) for seed in (1, 2)]
+        digests = {report.certificate.vectors_digest for report in reports}
         assert len(digests) == 2
 
     def test_missing_tools_are_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +269,50 @@ class TestCertificate:
         """Test inputs of the wrong width are refused before anything is compiled."""
         with pytest.raises(InputError, match="wrong shape"):
             verify_model(four_layer_model(), np.ones((1, 3), np.int8))
+
+
+class TestTogether:
+    def test_in_the_order_asked_for(self) -> None:
+        """Backends run at once; the certificate names them in the order they were asked for."""
+        started = threading.Barrier(2, timeout=60)
+
+        def run(model: Model, x: IntMatrix, _: Path | None) -> RunResult:
+            if (os.cpu_count() or 1) > 1:
+                started.wait()  # passes only where both are under way
+            return oracle(model, x.astype(np.int16))
+
+        runners = [Runner(name, lambda: None, run, None) for name in ("one", "other")]
+        report = verify_model(four_layer_model(), backends=[], further=runners)
+        assert [b.name for b in report.certificate.backends] == ["one", "other"]
+
+    @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="nothing runs at once on one core")
+    def test_an_error_ends_the_others(self) -> None:
+        """What fails ends the tools that other backends run, however long these would take."""
+        under_way = threading.Event()
+
+        def sleep(model: Model, x: IntMatrix, _: Path | None) -> RunResult:
+            under_way.set()
+            run_tool([sys.executable, "-c", "import time; time.sleep(600)"], timeout_s=600)
+            return oracle(model, x.astype(np.int16))
+
+        def fail(*_: object) -> RunResult:
+            under_way.wait(60)
+            time.sleep(0.5)
+            raise ToolError("no such thing")
+
+        runners = [Runner("fails", lambda: None, fail, None), Runner("sleeps", lambda: None, sleep, None)]
+        start = time.monotonic()
+        with pytest.raises(ToolError, match="no such thing"):
+            verify_model(four_layer_model(), backends=[], further=runners)
+        assert time.monotonic() - start < 120
+
+    def test_required(self) -> None:
+        """A backend that is required and missing is an error that says what it lacks."""
+        gone = Runner("gone", lambda: "pip install gone", lambda *_: pytest.fail("it ran"), None)
+        model = four_layer_model()
+        assert verify_model(model, backends=[], further=[gone]).certificate.backends[0].missing
+        with pytest.raises(ToolError, match="gone is required and cannot be checked: got pip install gone"):
+            verify_model(model, backends=[], further=[gone], require=["gone"])
 
 
 class TestTrace:

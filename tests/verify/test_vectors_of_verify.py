@@ -136,7 +136,7 @@ class TestFirstLayer:
     @given(model=models())
     def test_extremes_reach_the_exact_range(self, model: Model) -> None:
         """Each first-layer unit gets its least and its greatest possible accumulator."""
-        a = accumulate(model.layers[0], extremes(model.input, model.layers[0]).astype(np.int64))
+        a = accumulate(model.dense_layers[0], extremes(model.input, model.dense_layers[0]).astype(np.int64))
         np.testing.assert_array_equal(a.min(axis=0), model.ranges[0].low)
         np.testing.assert_array_equal(a.max(axis=0), model.ranges[0].high)
 
@@ -145,7 +145,7 @@ class TestFirstLayer:
     def test_edges_are_met_exactly(self, kind: str, activation: Activation) -> None:
         """With unit weights every edge of every unit is reached exactly, one step to either side included."""
         model = model_of(kind, 20, activation)
-        first = model.layers[0]
+        first = model.dense_layers[0]
         x = edges(model.input, first, np.random.default_rng(0)).astype(np.int64)
         points = edge_points(first)
         a = accumulate(first, x).reshape(5, len(points), 5)
@@ -156,7 +156,7 @@ class TestFirstLayer:
     def test_edges_of_bits_have_parity(self, n_features: int) -> None:
         """With -1/+1 inputs the accumulator moves in steps of two: each point or the one below it is met."""
         model = model_of("bit", n_features)
-        first = model.layers[0]
+        first = model.dense_layers[0]
         x = edges(model.input, first, np.random.default_rng(0)).astype(np.int64)
         a = accumulate(first, x).reshape(5, 3, 5)
         for unit in range(5):
@@ -165,7 +165,7 @@ class TestFirstLayer:
 
     def test_edge_points(self) -> None:
         """The points are where sign, relu and table change what they do."""
-        layer = model_of("bit", 20, Relu(1, 3)).layers[0]
+        layer = model_of("bit", 20, Relu(1, 3)).dense_layers[0]
         assert edge_points(layer) == (-1, 0, 1, 1, 2, 3, 15, 16, 17)
-        assert edge_points(model_of("bit", 20, Table(4, (1, 2, 3))).layers[0]) == (3, 4, 5, 5, 6, 7)
-        assert edge_points(model_of("bit", 20).layers[0]) == (-1, 0, 1)
+        assert edge_points(model_of("bit", 20, Table(4, (1, 2, 3))).dense_layers[0]) == (3, 4, 5, 5, 6, 7)
+        assert edge_points(model_of("bit", 20).dense_layers[0]) == (-1, 0, 1)
