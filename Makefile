@@ -6,14 +6,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # System tools for boards: compilers and emulators that pip does not bring, flashing programs, static analysis.
 TOOLCHAINS := gcc-arm-none-eabi libnewlib-arm-none-eabi gcc-riscv64-unknown-elf gcc-avr avr-libc binutils-avr \
-  simavr libsimavr-dev qemu-system-arm qemu-system-misc arduino-core-avr avrdude openocd dfu-util gcc clang cppcheck frama-c-base \
+  fpga-icestorm simavr libsimavr-dev qemu-system-arm qemu-system-misc arduino-core-avr avrdude openocd dfu-util gcc clang cppcheck frama-c-base \
   libxml2-utils
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test check unit toolchains format bench models clean
 
 help:
-	@echo "make demo       train on handwritten digits, export C, compile it, check every integer (a minute)"
+	@echo "make demo       train on handwritten digits, build firmware and a bitstream, check every integer (a minute)"
 	@echo "make test       lint, type-check and test everything, as the continuous integration does"
 	@echo "make toolchains install the system's cross compilers, emulators and analysers (Debian, Ubuntu; optional)"
 	@echo "make check      lint and type-check only"
@@ -67,7 +67,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	@echo "installing qhn2edge into $(VENV) (a minute or two)"
-	$(PIP) --editable '.[mcu]'
+	$(PIP) --editable '.[mcu,fpga]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml

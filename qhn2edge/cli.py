@@ -6,28 +6,20 @@ cross-check found a mismatch, 2 the request is impossible (one line says why), 1
 
 from __future__ import annotations
 
-import json
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from qhn2edge import __version__, options
+from qhn2edge import __version__, cli_boards, options
+from qhn2edge.cli_frame import console, examples, finish, path
 from qhn2edge.errors import QhnError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 STOPPED = 130
 # Options that say how a run is carried out or shown, not what it computes.
 _HOW = ("quiet", "as_json", "cache", "workers", "scheduler", "polish")
-
-
-def examples(*lines: str, title: str = "Examples") -> str:
-    """Return lines for the end of a help text; the backspace tells click not to wrap them."""
-    return "\n".join(("\b", f"{title}:", *(f"  {line}" for line in lines)))
 
 
 @click.group(
@@ -80,20 +72,22 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
         given = {**_options_of_run(context, resume), **shown}
     # The order of the command's options, so that equal options give equal configuration files.
     ordered = {p.name: given[p.name] for p in context.command.params if p.name in given}
-    outcome = commands.train(ordered, out=_path(out), resume=_path(resume), console=_console(given))
-    _finish(outcome, given)
+    outcome = commands.train(ordered, out=path(out), resume=path(resume), console=console(given))
+    finish(outcome, given)
 
 
 @cli.command(
     short_help="Write a model as source code.",
     epilog=examples(
         "qhn2edge export runs/digits-3-7-4x4/digits-3-7-4x4.model.json --target c --out digits-c",
+        "qhn2edge export my.model.json --core cortex-m4           # C with the fastest kernels",
         "qhn2edge export my.model.json --target verilog --style pipelined --clock-mhz 100",
     ),
 )
 @options.model_argument
 @options.target
 @click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-TARGET]")
+@options.c_options
 @options.verilog_options
 @options.replace
 @options.json_output
@@ -101,7 +95,7 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
     """Write a model as source code or as another tool's model."""
     from qhn2edge import commands
 
-    _finish(commands.export(Path(model), target, _path(out), given, _console(given)), given)
+    finish(commands.export(Path(model), target, path(out), given, console(given)), given)
 
 
 @cli.command(
@@ -110,6 +104,8 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
         "qhn2edge verify runs/digits-3-7-4x4/digits-3-7-4x4.model.json --out certificate.json",
         "qhn2edge verify my.model.json --artifacts digits-c --data digits:3,7 --size 4x4",
         "qhn2edge verify my.model.json --board cortex-m0",
+        "qhn2edge verify my.model.json --backend bitstream:icebreaker --vectors 500",
+        "qhn2edge verify my.model.json --prove --backend verilog --seconds 60",
     ),
 )
 @options.model_argument
@@ -117,12 +113,18 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
     "--backend", "backends", multiple=True, metavar="NAME", help="Check this backend only; repeatable."
 )
 @click.option(
+    "--require",
+    multiple=True,
+    metavar="NAMES",
+    help="Fail where one of these backends, such as c,onnx, cannot be checked; repeatable.",
+)
+@click.option(
     "--artifacts",
     type=click.Path(),
     metavar="DIR",
     help="Check this exported folder instead of a fresh export.",
 )
-@click.option("--board", metavar="NAME", help="Check this board too (see qhn2edge boards, or a .toml file).")
+@click.option("--board", metavar="NAME", help="Check C and this board (qhn2edge boards lists them).")
 @click.option("--port", metavar="PORT", help="Port of the flashed board.  [default: build and emulate]")
 @click.option(
     "--vectors", type=int, default=10_000, show_default=True, help="Random vectors where 2^n are too many."
@@ -130,6 +132,7 @@ def export(model: str, target: str, out: str | None, **given: Any) -> None:  # n
 @click.option(
     "--seed", "vector_seed", type=int, default=0, show_default=True, help="Seed of the random vectors."
 )
+@options.prove_options
 @click.option("--out", type=click.Path(), metavar="FILE", help="Write the certificate to this JSON file.")
 @options.replace
 @options.data_options
@@ -140,11 +143,41 @@ def verify(model: str, **given: Any) -> None:  # noqa: ANN401
     """Run a model through every backend on the same vectors and compare every integer.
 
     All 2^n inputs for up to 16 input bits, else corner cases, random vectors, and the test set of the data
-    named (or of the run folder that the model lies in). Exit code 1 on a mismatch.
+    named (or of the run folder that the model lies in). Exit code 1 on a mismatch. The backends
+    netlist:BOARD and bitstream:BOARD are what is built for an iCE40 board, cell by cell. With --prove
+    also ranges, c, verilog and onnx (or those named; verilog-ice40 too) for all inputs: a proof, a
+    counter-example that was run (exit code 1), or "not decided".
     """
     from qhn2edge import commands
 
-    _finish(commands.verify(Path(model), given, _console(given)), given)
+    finish(commands.verify(Path(model), given, console(given)), given)
+
+
+@cli.command(
+    "import",
+    short_help="Read a binarised network of another tool.",
+    epilog=examples(
+        "qhn2edge import mnist.h5 --out mnist.model.json",
+        "qhn2edge import gestures.keras --input int8 --scale 0.0078125 --classes rest,tap,swipe",
+    ),
+)
+@click.argument("source", type=click.Path())
+@options.import_options
+@click.option(
+    "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Model file.  [default: NAME.model.json]"
+)
+@options.replace
+@options.json_output
+def import_network(source: str, **given: Any) -> None:  # noqa: ANN401
+    """Read a binarised Keras (Larq) or QONNX network as a model with the same class for every input.
+
+    Batch normalisations, biases and functions up to the next sign become integer thresholds: where the
+    tool's own float32 arithmetic changes sign, tried at every integer. What cannot be exact is refused with
+    the layer's name and the reason.
+    """
+    from qhn2edge import commands
+
+    finish(commands.import_network(Path(source), given, console(given)), given)
 
 
 @cli.command(
@@ -168,35 +201,7 @@ def predict(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
     """
     from qhn2edge import commands
 
-    _finish(commands.predict(Path(model), Path(samples), given, _console(given)), given)
-
-
-@cli.command(
-    "run",
-    short_help="Label samples on a board.",
-    epilog=examples(
-        "qhn2edge run my.model.json samples.csv --board cortex-m0",
-        "qhn2edge run my.model.json samples.csv --board arduino-uno --port /dev/ttyACM0 --out labels.csv",
-    ),
-)
-@options.model_argument
-@click.argument("samples", type=click.Path(dir_okay=False))
-@options.board
-@click.option("--port", metavar="PORT", help="Port of the flashed board.  [default: build and emulate]")
-@click.option("--out", type=click.Path(), metavar="FILE", help="Write the labels as CSV to this file.")
-@options.label
-@click.option("--by-position", is_flag=True, help="Take columns by position, whatever the header says.")
-@options.replace
-@options.json_output
-def run_on_board(model: str, samples: str, **given: Any) -> None:  # noqa: ANN401
-    """Label the samples of a CSV or NPZ file of raw features on a board, and tell how fast it is.
-
-    Without --port, firmware is built and run in an emulator of the board. The accuracy is told where the file
-    has labels: --label, or a column called label, class, target or y.
-    """
-    from qhn2edge import commands
-
-    _finish(commands.run(Path(model), Path(samples), given, _console(given)), given)
+    finish(commands.predict(Path(model), Path(samples), given, console(given)), given)
 
 
 @cli.command(
@@ -217,91 +222,10 @@ def info(model: str, draw: bool, **given: Any) -> None:  # noqa: ANN401
     """
     from qhn2edge import commands
 
-    facts, code = commands.info(Path(model), _console(given))
+    facts, code = commands.info(Path(model), console(given))
     if draw:
-        facts["circuit"], _ = commands.circuit(Path(model).parent, None, _console(given))
-    _finish((facts, code), given)
-
-
-@cli.command(short_help="List the boards.", epilog=examples("qhn2edge boards", title="Example"))
-@options.json_output
-def boards(**given: Any) -> None:  # noqa: ANN401
-    """List the boards, real and emulated, and whether the tools that they need are found here."""
-    from qhn2edge import commands
-
-    _finish(commands.boards(_console(given)), given)
-
-
-@cli.command(
-    short_help="Build firmware for a board.",
-    epilog=examples(
-        "qhn2edge build my.model.json --board cortex-m0",
-        "qhn2edge build my.model.json --board cortex-m4 --optimize size --disassembly --out my-firmware",
-        "qhn2edge build my.model.json --board my-board.toml --compiler zig",
-    ),
-)
-@options.model_argument
-@options.firmware_options
-@click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-BOARD]")
-@click.option("--disassembly", is_flag=True, help="Write the disassembly too.")
-@options.replace
-@options.json_output
-def build(model: str, **given: Any) -> None:  # noqa: ANN401
-    """Build firmware that runs a model on a board and answers over its serial line: ELF, HEX, BIN, UF2.
-
-    A model that does not fit the board's flash or RAM, its stack included, is refused with the numbers.
-    """
-    from qhn2edge import commands
-
-    _finish(commands.build(Path(model), given, _console(given)), given)
-
-
-@cli.command(
-    short_help="Count what an inference costs.",
-    epilog=examples(
-        "qhn2edge bench my.model.json --board cortex-m0",
-        "qhn2edge bench my.model.json --board cortex-m4 --optimize size --json",
-    ),
-)
-@options.model_argument
-@options.firmware_options
-@click.option("--emulator", metavar="NAME", help="The board's emulator.  [default: its first that counts]")
-@click.option("--vectors", type=int, default=20, show_default=True, help="Inputs to count.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs.")
-@options.json_output
-def bench(model: str, **given: Any) -> None:  # noqa: ANN401
-    """Count the instructions or cycles of one inference on an emulated board, layer by layer, and its stack.
-
-    The counts are the same on every run and every machine; where the least and the most differ, the cost
-    depends on the input. A conditional instruction counts whether or not its condition holds.
-    """
-    from qhn2edge import commands
-
-    _finish(commands.bench(Path(model), given, _console(given)), given)
-
-
-@cli.command(
-    short_help="Write firmware into a board.",
-    epilog=examples(
-        "qhn2edge flash my.model.json --board arduino-uno --port /dev/ttyACM0",
-        "qhn2edge flash firmware-folder --board pico",
-        "qhn2edge flash my.model.json --board arduino-uno --port /dev/ttyACM0 --dry-run",
-    ),
-)
-@click.argument("source", type=click.Path(), metavar="[MODEL | FOLDER]", required=False)
-@options.board
-@options.port
-@options.flash_timeout
-@click.option("--dry-run", is_flag=True, help="Print the command that would write it; write nothing.")
-@options.json_output
-def flash(source: str | None, **given: Any) -> None:  # noqa: ANN401
-    """Write firmware into a board: build a model's first, or take a folder that qhn2edge build made.
-
-    Exit code 2 when the image did not arrive, whatever the tool says about itself.
-    """
-    from qhn2edge import commands
-
-    _finish(commands.flash(_path(source), given, _console(given)), given)
+        facts["circuit"], _ = commands.circuit(Path(model).parent, None, console(given))
+    finish((facts, code), given)
 
 
 @cli.command(short_help="Tell which packages and tools are found.", epilog=examples("qhn2edge doctor"))
@@ -310,7 +234,7 @@ def doctor(**given: Any) -> None:  # noqa: ANN401
     """Tell which optional packages and tools are found, what each is for, and how to get it."""
     from qhn2edge import commands
 
-    _finish(commands.doctor(_console(given)), given)
+    finish(commands.doctor(console(given)), given)
 
 
 @cli.command(
@@ -330,7 +254,7 @@ def circuit(run: str, qasm: str | None, replace: bool, **given: Any) -> None:  #
     """Draw the trained circuit of a run, and write it as OpenQASM 3 for other tools and devices."""
     from qhn2edge import commands
 
-    _finish(commands.circuit(Path(run), _path(qasm), _console(given), replace=replace), given)
+    finish(commands.circuit(Path(run), path(qasm), console(given), replace=replace), given)
 
 
 @cli.command(
@@ -358,7 +282,7 @@ def random_model(**given: Any) -> None:  # noqa: ANN401
     """Write a model with random weights, for benchmarks and tests of tool chains."""
     from qhn2edge import commands
 
-    _finish(commands.random_model(given, _console(given)), given)
+    finish(commands.random_model(given, console(given)), given)
 
 
 @cli.command(short_help="Go the whole way once, on digits.", epilog=examples("qhn2edge demo --out my-demo"))
@@ -372,7 +296,7 @@ def demo(**given: Any) -> None:  # noqa: ANN401
     """Go the whole way once: digits, training, model, C, compiler, cross-check."""
     from qhn2edge import commands
 
-    _finish(commands.demo(given, _console(given)), given)
+    finish(commands.demo(given, console(given)), given)
 
 
 @cli.command(
@@ -406,11 +330,19 @@ def study(name: str | None, **given: Any) -> None:  # noqa: ANN401
     """  # noqa: D301  (click does not wrap what follows a backspace)
     from qhn2edge import commands
 
-    _finish(commands.study(name, given, _console(given)), given)
+    finish(commands.study(name, given, console(given)), given)
+
+
+for command in cli_boards.COMMANDS:
+    cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; expected errors become one line on standard error."""
+    """Run the command line and exit; expected errors become one line on standard error.
+
+    A request to end (SIGTERM) is taken as Ctrl-C: work is saved and temporary folders are removed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments))
 
 
@@ -439,26 +371,6 @@ def _complain(message: str, code: int = 2) -> int:
     text = " ".join(message.split())
     click.echo(f"qhn2edge: error: {text}" if code == 2 else f"qhn2edge: {text}", err=True)
     return code
-
-
-def _finish(outcome: tuple[dict[str, Any], int], given: dict[str, Any]) -> None:
-    """Print the JSON document where it was asked for, and exit with the command's code."""
-    document, code = outcome
-    if given["as_json"]:
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
-    if code:
-        raise click.exceptions.Exit(code)
-
-
-def _console(given: dict[str, Any]) -> Console:
-    """Return the console of a command's text; silent where JSON was asked for."""
-    from rich.console import Console
-
-    return Console(quiet=given["as_json"], highlight=False, soft_wrap=True)
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
 
 
 def _options_of_run(context: click.Context, run: str) -> dict[str, Any]:

@@ -89,12 +89,20 @@ class ModelFileError(ModelError):
     """A model file is missing, truncated, edited, or of an unknown version."""
 
 
+class ModelImportError(QhnError):
+    """Another tool's network cannot be read, or has no exact integer form."""
+
+
 class InputError(QhnError):
     """Input vectors do not fit the model (count, range, type)."""
 
 
 class ExportError(QhnError):
     """A model cannot be exported to the target asked for."""
+
+
+class UnsupportedModelError(ExportError):
+    """A target has no form for a layer of the model; another target may have one."""
 
 
 class ToolError(QhnError):

@@ -260,12 +260,55 @@ run_out = click.option(
 )
 resume = click.option("--resume", type=click.Path(), metavar="RUN", help="Continue a stopped run.")
 replace = click.option("--replace", is_flag=True, help="Replace an existing output.")
-target = click.option(
+target_name = click.option(
     "--target",
     metavar="NAME",
     default="c",
     show_default=True,
-    help="c, verilog, arduino, platformio, zephyr, esp-idf or cmsis-pack.",
+    help="c, verilog, arduino, platformio, zephyr, esp-idf, cmsis-pack, larq, onnx, qonnx or hls4ml.",
+)
+raw_input = click.option(
+    "--raw-input", is_flag=True, help="onnx: the graph starts with the encoder and takes raw features."
+)
+hls_backend = click.option(
+    "--backend",
+    "hls_backend",
+    type=click.Choice(["Vitis", "Vivado", "Quartus", "oneAPI", "Catapult"], case_sensitive=False),
+    help="hls4ml: the vendor's tool.  [default: Vitis]",
+)
+hls_io = click.option(
+    "--io",
+    "hls_io",
+    type=click.Choice(["parallel", "stream"]),
+    help="hls4ml: all features at once, or a stream of vectors.  [default: parallel]",
+)
+hls_reuse = click.option(
+    "--reuse", "hls_reuse", type=int, metavar="N", help="hls4ml: uses of a product a vector.  [default: 1]"
+)
+hls_part = click.option("--part", "hls_part", metavar="NAME", help="hls4ml: the chip, in the tool's words.")
+hls_options = stack(hls_backend, hls_io, hls_reuse, hls_part)
+target = stack(target_name, raw_input, hls_options)
+
+# --- import -------------------------------------------------------------------------------------------
+import_options = stack(
+    name,
+    click.option("--classes", metavar="A,B[,...]", help="The class labels.  [default: 0,1,...]"),
+    click.option(
+        "--input",
+        "input_kind",
+        type=click.Choice(["auto", "bit", "uint8", "int8"]),
+        default="auto",
+        show_default=True,
+        help="Integers that the network gets; auto: bits where it takes their sign first, else uint8.",
+    ),
+    click.option(
+        "--scale",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="The network takes scale q + offset for an integer q.",
+    ),
+    click.option("--offset", type=float, default=0.0, show_default=True, help="See --scale."),
 )
 
 # --- Verilog ------------------------------------------------------------------------------------------
@@ -283,6 +326,13 @@ clock_mhz = click.option(
     help="verilog: clock that a pipeline should reach on an iCE40 HX; about 2.7 times that of an UP.",
 )
 verilog_options = stack(style, clock_mhz)
+fpga_boards = click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    metavar="NAME",
+    help="FPGA board (see qhn2edge boards) or its .toml file; repeatable.  [default: all]",
+)
 
 # --- boards -------------------------------------------------------------------------------------------
 board = click.option(
@@ -310,6 +360,12 @@ optimize = click.option(
     help="What the model's code is made for.",
 )
 firmware_options = stack(board, optimize, kernel, compiler)
+core = click.option(
+    "--core",
+    metavar="NAME",
+    help="Core that C is made for: cortex-m0, cortex-m4, rv32imac, avr, ...  [default: any, or a host]",
+)
+c_options = stack(core, optimize, kernel)
 port = click.option(
     "--port",
     metavar="PORT",
@@ -323,6 +379,13 @@ flash_timeout = click.option(
     metavar="S",
     help="Seconds to wait for the tool (or the drive) at most.",
 )
+
+# --- proofs -------------------------------------------------------------------------------------------
+prove = click.option("--prove", is_flag=True, help="Also prove it for all inputs, where the model is small.")
+prove_seconds = click.option(
+    "--seconds", type=float, default=120.0, show_default=True, help="Limit for the proof of each backend."
+)
+prove_options = stack(prove, prove_seconds)
 
 # --- studies ------------------------------------------------------------------------------------------
 study_runs = click.option(

@@ -261,7 +261,7 @@ class SearchSpace:
 
     def _write(self, model: Model, choices: tuple[int, ...]) -> BitArray:
         values = {f.name: np.zeros(f.shape, dtype=np.uint8) for f in self.fields}
-        for number, layer in enumerate(model.layers, start=1):
+        for number, layer in enumerate(model.dense_layers, start=1):
             values[f"W{number}"][: layer.n_in, : layer.n_out] = layer.weights_bin.T
             if self.bias:
                 architecture = architecture_of(self, choices)
@@ -279,12 +279,12 @@ def _head(space: SearchSpace, architecture: Architecture) -> Head:
 
 
 def _matches(space: SearchSpace, architecture: Architecture, model: Model) -> bool:
-    widths = (model.input.n_features, *(layer.n_out for layer in model.layers))
+    widths = (model.input.n_features, *(layer.n_out for layer in model.dense_layers))
     if widths != architecture.widths or model.input.encoder != space.encoder:
         return False
     if model.head != _head(space, architecture):
         return False
-    parts = zip(model.layers, architecture.activations, architecture.bias_steps, strict=True)
+    parts = zip(model.dense_layers, architecture.activations, architecture.bias_steps, strict=True)
     for number, (layer, activation, steps) in enumerate(parts, start=1):
         levels = [level * steps for level in architecture.levels] if space.bias else [0]
         allowed = [level + architecture.bias_offset(number) for level in levels]

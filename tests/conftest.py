@@ -15,9 +15,11 @@ from qhn2edge.backends.c_options import COptions
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.firmware import Firmware, build_firmware
+from qhn2edge.building.fpga_tools import yosys_version
 from qhn2edge.errors import ToolError
 from qhn2edge.model import Model
 from qhn2edge.toolchain import CompilerFound, host_c_compiler, zig_compiler
+from qhn2edge.verify import verilator
 
 
 def absent(what: str) -> NoReturn:
@@ -51,6 +53,23 @@ def zig() -> CompilerFound:
     if found is None:
         absent("the ziglang package")
     return found
+
+
+@pytest.fixture(scope="session")
+def verilator_tools() -> None:
+    """Verilator and a C++ compiler."""
+    missing = verilator.missing()
+    if missing:
+        absent(missing)
+
+
+@pytest.fixture(scope="session")
+def yosys_tools() -> None:
+    """Yosys. It always runs in a process of its own: loaded into this one, it breaks Aer."""
+    try:
+        yosys_version()
+    except ToolError as error:
+        absent(str(error))
 
 
 @pytest.fixture(scope="session")

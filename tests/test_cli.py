@@ -111,7 +111,7 @@ class TestTrain:
         Path("c.toml").write_text('data = "gaussian:40"\nhidden = 2\nrestarts = 3\nlevels = ["0,1"]\n')
         document = call_json(capsys, "train", "--config", "c.toml", *QUICK[2:], "--restarts", "1")
         assert len(document["restarts"]) == 1
-        assert load_model(document["files"][0]).layers[0].levels == (0, 1)
+        assert load_model(document["files"][0]).dense_layers[0].levels == (0, 1)
 
     def test_own_csv(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         """A user's table trains, and its run repeats from another folder."""
@@ -149,7 +149,10 @@ class TestTrain:
             call_json(capsys, "train", "--data", "gaussian:40", "--hidden", "1", *QUICK)
         assert {path.name for path in Path("runs").iterdir()} == {"gaussian-40", "gaussian-40-2"}
 
-    def test_interrupt_and_resume(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupt_and_resume(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, request_to_end: signal.Signals
+    ) -> None:
         """A run killed by Ctrl-C says how to go on, and resuming gives the model of a run left alone."""
         words = ["train", "--data", "digits:3,7", "--size", "4x4", "--restarts", "64", "--out"]
         command = [sys.executable, "-m", "qhn2edge", *words, "stopped"]
@@ -162,7 +165,7 @@ class TestTrain:
             # The first finished restart is announced on standard error; the run is then on its way.
             while "restart" not in process.stderr.readline():
                 assert time.monotonic() < deadline
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, request_to_end)
             out, err = process.communicate(timeout=120)
         finally:
             if process.poll() is None:
@@ -240,21 +243,21 @@ class TestModelCommands:
 @pytest.mark.usefixtures("host_compiler")
 class TestVerify:
     def test_exact(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """The reference models are exact; the certificate says on what."""
-        for model in (DIGITS, GAUSSIAN, BENCH):
+        """The reference models are exact, one of them in every backend; the certificate says on what."""
+        for model, chosen in ((DIGITS, []), (GAUSSIAN, ["--backend", "c"]), (BENCH, ["--backend", "c"])):
             words = ["--vectors", "500", "--out", "certificate.json", "--replace"]
-            document = call_json(capsys, "verify", model, *words)
+            document = call_json(capsys, "verify", model, *words, *chosen)
             assert document["exact"]
             assert document["model"]["digest"] == load_model(model).digest
             assert json.loads(Path("certificate.json").read_text()) == document
-        code, out, _ = call(capsys, "verify", GAUSSIAN)
+        code, out, _ = call(capsys, "verify", GAUSSIAN, "--backend", "c")
         assert code == 0
         assert "all possible inputs" in out
 
     def test_run_folder_brings_its_test_set(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A model inside its run folder is checked on that run's test set too."""
         call_json(capsys, "train", "--data", "iris", "--out", "run", *QUICK)
-        document = call_json(capsys, "verify", "run/iris.model.json", "--vectors", "100")
+        document = call_json(capsys, "verify", "run/iris.model.json", "--vectors", "100", "--backend", "c")
         assert document["vectors"]["parts"]["data"] == 45
 
     def test_mismatch(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,7 +393,7 @@ def test_no_compiler(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr("qhn2edge.toolchain.zig_compiler", lambda: None)
-    code, out, err = call(capsys, "verify", GAUSSIAN)
+    code, out, err = call(capsys, "verify", GAUSSIAN, "--backend", "c")
     assert code != 0
     assert "qhn2edge[mcu]" in " ".join((out + err).split())
 

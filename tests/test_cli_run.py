@@ -170,7 +170,6 @@ class TestVerify:
         document = call_json(capsys, "verify", DIGITS, *BOARD, "--vectors", "50", "--out", "certificate.json")
         assert [(b["name"], b["status"]) for b in document["backends"]] == [
             ("c", "exact"),
-            ("verilog", "exact"),
             ("board:cortex-m0", "exact"),
         ]
         assert json.loads(Path("certificate.json").read_text()) == document

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qhn2edge import interpreter
+from qhn2edge.cli import run
 from qhn2edge.model import load_model, save_model
 from qhn2edge.modelfile import to_text
 from qhn2edge.request import data_of
@@ -46,3 +48,12 @@ def test_reference_models_come_from_their_configuration(name: str) -> None:
     data = data_of(read_toml(MODELS / f"{name}.toml"))
     assert model.provenance["data"]["digest"] == data.digest
     assert model.input.encoder == data.encoder
+
+
+def test_reference_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    """The samples beside the digits model are the first of its test data, as raw features."""
+    model, path = load_model(MODELS / "digits-3-7.model.json"), MODELS / "digits-3-7.samples.csv"
+    data = data_of(read_toml(MODELS / "digits-3-7.toml"))
+    labels = interpreter.predict(model, data.x_test[:8])
+    assert run(["predict", str(MODELS / "digits-3-7.model.json"), str(path)]) == 0
+    assert capsys.readouterr().out.split() == ["label", *labels]

@@ -18,7 +18,7 @@ PACKAGE = Path(qhn2edge.__file__).parent
 ROOMS = (
     ("", "errors", "storage", "resources", "bitstrings", "compiled"),
     ("data",),
-    ("layers", "ranges", "model", "modelfile", "interpreter"),
+    ("layers", "convolution", "ranges", "model", "modelfile", "interpreter"),
     ("activations", "fields", "architecture", "space"),
     ("losses", "loss_kernels", "cost", "enumeration", "sampled_costs"),
     ("circuits",),
@@ -27,6 +27,7 @@ ROOMS = (
     ("objectives", "settings", "results", "recipes", "distribution", "training", "baselines", "runs"),
     ("backends",),
     ("toolchain",),
+    ("importers",),
     ("boards",),
     ("building",),
     ("link",),
@@ -35,7 +36,7 @@ ROOMS = (
     ("verify",),
     ("report",),
     ("studies",),
-    ("options", "request", "commands", "cli", "__main__"),
+    ("options", "request", "commands", "cli_frame", "cli_boards", "cli", "__main__"),
 )
 LEVEL = {name: level for level, room in enumerate(ROOMS) for name in room}
 HEAVY = (
@@ -50,6 +51,9 @@ HEAVY = (
     "hls4ml",
     "onnx",
     "larq",
+    "tf_keras",
+    "onnxruntime",
+    "qonnx",
     "capstone",
     "elftools",
     "intelhex",

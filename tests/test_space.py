@@ -69,7 +69,7 @@ class TestPaperSpaces:
         """W1 row-major [d_in, n_hid], W2 [n_hid, d_out], b2, b1, width, activation; bit 1 is +1."""
         string = bits("100 110  011  0  101  1  1")
         model = space(widths=((2, 3),)).decode(string)
-        first, last = model.layers
+        first, last = model.dense_layers
         assert first.weights.tolist() == [[1, 1], [-1, 1], [-1, -1]]
         assert last.weights.tolist() == [[-1, 1, 1]]
         assert first.bias.tolist() == [16, -16, 16]  # 1.0 is 16 steps of the encoder
@@ -82,7 +82,7 @@ class TestPaperSpaces:
     def test_width_and_activation_off(self) -> None:
         """Width bit 0 leaves the third unit's bits unused; activation bit 0 is relu."""
         model = space(widths=((2, 3),)).decode(bits("100 110  011  0  101  0  0"))
-        first, last = model.layers
+        first, last = model.dense_layers
         assert first.weights.tolist() == [[1, 1], [-1, 1]]
         assert last.weights.tolist() == [[-1, 1]]
         assert first.bias.tolist() == [16, -16]
@@ -97,9 +97,9 @@ class TestPaperSpaces:
         """The two last bits pick {0,1}, {-1,1}, {-2,1}, {-3,1} for all weights and the bias."""
         low, high = levels
         model = logistic(levels=ENCODINGS).decode(bits("1000000000000010 0" + pattern))
-        assert model.layers[0].weights.tolist() == [[high, *[low] * 13, high, low]]
-        assert model.layers[0].bias.tolist() == [low * 255]
-        assert model.layers[0].levels == levels
+        assert model.dense_layers[0].weights.tolist() == [[high, *[low] * 13, high, low]]
+        assert model.dense_layers[0].bias.tolist() == [low * 255]
+        assert model.dense_layers[0].levels == levels
 
     def test_index_order(self) -> None:
         """The position in a cost vector is that of itertools.product: the first bit is most significant."""
@@ -205,7 +205,7 @@ class TestDecode:
         for pattern, name in (("00", "Relu"), ("01", "Sign"), ("10", "Table"), ("11", "Relu")):
             string = bits("0110 10 1 01" + pattern)
             model = s.decode(string)
-            assert type(model.layers[0].activation).__name__ == name
+            assert type(model.dense_layers[0].activation).__name__ == name
             expected = bits("0110 10 1 01" + ("00" if pattern == "11" else pattern))
             np.testing.assert_array_equal(s.encode(model), expected)
 
@@ -217,7 +217,7 @@ class TestDecode:
         string = some_bits(narrow_and_full, 1, seed)[0]
         string[-1] = 0  # the width bit: narrow
         model = narrow_and_full.decode(string)
-        first, last = model.layers
+        first, last = model.dense_layers
         assert first.n_out == width
         values = narrow_and_full.split(string)
         x = np.random.default_rng(seed).integers(-128, 128, size=(5, 2))
@@ -236,15 +236,15 @@ class TestDecode:
         string = some_bits(s, 1, seed)[0]
         values = s.split(string)
         model = s.decode(string)
-        low, high = model.layers[0].levels
+        low, high = model.dense_layers[0].levels
         x = np.random.default_rng(seed).choice((model.input.low, model.input.high), size=(4, s.n_features))
         real = x / s.encoder.unit
-        for number, layer in enumerate(model.layers, start=1):
+        for number, layer in enumerate(model.dense_layers, start=1):
             weights = np.where(values[f"W{number}"], high, low)[: layer.n_in, : layer.n_out]
             real = real @ weights
             if s.bias:
                 real = real + np.where(values[f"b{number}"], high, low)[: layer.n_out]
-            if number < len(model.layers):
+            if number < len(model.dense_layers):
                 # Rounding in float64 must not turn an exact zero negative.
                 real = (
                     np.maximum(real, 0) if s.activations == ("relu",) else np.where(real >= -1e-9, 1.0, -1.0)

@@ -25,8 +25,8 @@
 
 void qhn_board_init(void)
 {
-    UBRR0H = (uint8_t)(DIVISOR >> 8);
-    UBRR0L = (uint8_t)(DIVISOR & 0xffu);
+    UBRR0H = (uint8_t)(DIVISOR / 256u);
+    UBRR0L = (uint8_t)(DIVISOR % 256u);
     UCSR0A = DOUBLE_SPEED;
     UCSR0C = EIGHT_BITS;
     UCSR0B = ENABLE;

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qhn2edge.backends.c_options import PORTABLE, COptions
+from qhn2edge.backends.graph_options import GraphOptions
+from qhn2edge.backends.hls4ml_options import Hls4mlOptions
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.errors import ExportError
 from qhn2edge.storage import new_folder
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.json"
 """Every exported folder holds the model it was made from under this name."""
 
-Options: TypeAlias = COptions | VerilogOptions
+Options: TypeAlias = COptions | VerilogOptions | GraphOptions | Hls4mlOptions
 """What can be chosen about an export, one class for each family of targets."""
 
 
@@ -38,13 +40,16 @@ class Backend:
         emit: writes the files of a model into an empty folder, given options of its own class, and returns
             their names.
         options: that class.
+        mark: name, or pattern of the name, of a file that only this target's folders hold; empty where none
+            is, as in folders of C.
     """
 
     name: str
     title: str
     needs: tuple[str, ...]
     emit: Callable[[Model, Path, Any], tuple[str, ...]]
-    options: type[COptions] | type[VerilogOptions] = COptions
+    options: type[Options] = COptions
+    mark: str = ""
 
 
 def _emit_c(model: Model, folder: Path, options: COptions) -> tuple[str, ...]:
@@ -59,10 +64,10 @@ def _emit_verilog(model: Model, folder: Path, options: VerilogOptions) -> tuple[
     return emit(model, folder, options)
 
 
-def _package(module: str) -> Callable[[Model, Path, COptions], tuple[str, ...]]:
-    """Return the emitter of a library package; its module is imported when it is used."""
+def _package(module: str) -> Callable[[Model, Path, Any], tuple[str, ...]]:
+    """Return the emitter of a module of this package, which is imported when it is used."""
 
-    def emit(model: Model, folder: Path, options: COptions) -> tuple[str, ...]:
+    def emit(model: Model, folder: Path, options: Options) -> tuple[str, ...]:
         names: tuple[str, ...] = importlib.import_module(f"qhn2edge.backends.{module}").emit(
             model, folder, options
         )
@@ -75,12 +80,52 @@ BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
         Backend("c", "C99 source for any microcontroller or host", (), _emit_c),
+        Backend(
+            "c-batch",
+            "C99 source for many inputs at once on a host",
+            (),
+            _package("to_c_batch"),
+            COptions,
+            "qhn_batch.h",
+        ),
         Backend("arduino", "Arduino library with a sketch", (), _package("to_arduino")),
         Backend("platformio", "PlatformIO library with a project", (), _package("to_platformio")),
         Backend("zephyr", "Zephyr module with a sample", (), _package("to_zephyr")),
         Backend("esp-idf", "ESP-IDF component with a project", (), _package("to_esp_idf")),
         Backend("cmsis-pack", "CMSIS-Pack with a template", (), _package("to_cmsis_pack")),
-        Backend("verilog", "Verilog-2005 for any FPGA, with a test bench", (), _emit_verilog, VerilogOptions),
+        Backend(
+            "verilog",
+            "Verilog-2005 for any FPGA, with a test bench",
+            (),
+            _emit_verilog,
+            VerilogOptions,
+            "*_binn.v",
+        ),
+        Backend(
+            "larq",
+            "Keras model of Larq layers",
+            ("keras",),
+            _package("to_larq"),
+            GraphOptions,
+            "model.keras",
+        ),
+        Backend("onnx", "ONNX graph of integers", ("onnx",), _package("to_onnx"), GraphOptions, "model.onnx"),
+        Backend(
+            "qonnx",
+            "QONNX graph for hls4ml and FINN",
+            ("onnx",),
+            _package("to_qonnx"),
+            GraphOptions,
+            "model.qonnx.onnx",
+        ),
+        Backend(
+            "hls4ml",
+            "hls4ml project for an FPGA vendor's synthesis",
+            ("hls",),
+            _package("to_hls4ml"),
+            Hls4mlOptions,
+            "**/nnet_utils/nnet_common.h",
+        ),
     )
 }
 
@@ -100,6 +145,11 @@ def find_backend(target: str) -> Backend:
         expected=f"one of {', '.join(sorted(BACKENDS))}",
         next_step=f"did you mean {near[0]}?" if near else None,
     )
+
+
+def target_of(folder: Path) -> str:
+    """Return the target that an exported folder is of, as its files tell; ``c`` where none tells."""
+    return next((b.name for b in BACKENDS.values() if b.mark and any(folder.glob(b.mark))), "c")
 
 
 def export_model(

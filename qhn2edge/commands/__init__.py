@@ -10,7 +10,9 @@ from qhn2edge.commands.build import build
 from qhn2edge.commands.circuit import circuit
 from qhn2edge.commands.demo import demo
 from qhn2edge.commands.doctor import doctor
+from qhn2edge.commands.estimate import estimate_boards
 from qhn2edge.commands.flash import flash
+from qhn2edge.commands.importing import import_network
 from qhn2edge.commands.models import export, info, predict, random_model
 from qhn2edge.commands.run import run
 from qhn2edge.commands.study import study
@@ -24,8 +26,10 @@ __all__ = [
     "circuit",
     "demo",
     "doctor",
+    "estimate_boards",
     "export",
     "flash",
+    "import_network",
     "info",
     "predict",
     "random_model",

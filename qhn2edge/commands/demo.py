@@ -1,4 +1,4 @@
-"""``qhn2edge demo``: the whole way once, from handwritten digits to checked firmware on a microcontroller."""
+"""``qhn2edge demo``: the whole way once, from handwritten digits to checked firmware, and a bitstream."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from qhn2edge.backends import export_model
 from qhn2edge.baselines import logistic_regression_accuracy
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.firmware import Firmware, build_firmware
+from qhn2edge.building.fpga_tools import missing
+from qhn2edge.building.gateware import Gateware, build_gateware
+from qhn2edge.commands.gateware import gateware_document
 from qhn2edge.commands.train import describe, run_training, stop_cleanly
 from qhn2edge.commands.verify import tell_report
 from qhn2edge.emulators.counts import Counts, bench_inputs
@@ -43,11 +46,11 @@ DEMO: Mapping[str, Any] = {
     "pick": "measured",
     "memory": 1.0,
 }
-BOARD = "cortex-m0"
+BOARD, FPGA_BOARD = "cortex-m0", "icebreaker"
 
 
 def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
-    """Train, export, build, run, check; print a short table."""
+    """Train, export, build, run, check, build for an FPGA; print a short table."""
     out = Path(options["out"])
     settings = {**DEMO, "seed": options["seed"], **{k: options[k] for k in ("quiet", "as_json", "cache")}}
     data = data_of(settings)
@@ -69,8 +72,11 @@ def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]
     tell_report(console, report)
     baseline = logistic_regression_accuracy(data)
     counts = _count(result.model, firmware) if firmware else None
-    console.print("[bold]4. Result[/]")
-    rows = [*summary(result, report, baseline), *chip_rows(firmware, counts)]
+    console.print("[bold]4. Build[/] a bitstream for an FPGA board, the iCEBreaker")
+    gateware = _build_gateware(result.model, out / FPGA_BOARD, console)
+    files += [gateware.bitstream] if gateware else []
+    console.print("[bold]5. Result[/]")
+    rows = [*summary(result, report, baseline), *chip_rows(firmware, counts), *fpga_rows(gateware)]
     console.print(plain_table(("", ""), rows))
     _tell_next(console, files)
     document = {
@@ -78,6 +84,7 @@ def demo(options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]
         "logistic_regression_test": baseline,
         "verify": report.certificate.to_json(),
         "firmware": None if firmware is None else _firmware_json(firmware, counts),
+        "gateware": None if gateware is None else gateware_document(gateware, result.model),
     }
     return {**document, "files": [str(file) for file in files]}, 0 if report.exact else 1
 
@@ -89,6 +96,18 @@ def _build(model: Model, runner: Runner, folder: Path, console: Console) -> Firm
         console.print(f"no firmware: {lack}", markup=False)
         return None
     return build_firmware(model, find_board(BOARD), folder)
+
+
+def _build_gateware(model: Model, folder: Path, console: Console) -> Gateware | None:
+    """Build the bitstream; without the packages for it, say how to get them and go on."""
+    board = find_board(FPGA_BOARD)
+    lack = missing(board.core)
+    if lack is not None:
+        console.print(f"no bitstream: {lack}", markup=False)
+        return None
+    return build_gateware(
+        model, board, folder, say=lambda text: console.print(text, style="dim", markup=False)
+    )
 
 
 def _count(model: Model, firmware: Firmware) -> Counts:
@@ -105,6 +124,18 @@ def chip_rows(firmware: Firmware | None, counts: Counts | None) -> list[tuple[st
         (f"bytes of flash of the whole firmware ({chip})", f"{firmware.sizes.flash_bytes:,}"),
         ("bytes of RAM, worst case of the stack included", f"{firmware.sizes.ram_bytes:,}"),
         (f"{counts.unit} an inference", f"{counts.total:,}"),
+    ]
+
+
+def fpga_rows(gateware: Gateware | None) -> list[tuple[str, str]]:
+    """Return the rows of the demo's table about the FPGA."""
+    if gateware is None:
+        return []
+    usage = gateware.usage
+    return [
+        (f"look-up tables on the {gateware.board.chip}, serial port included", f"{usage.luts:,}"),
+        ("share of its logic cells", percent(usage.cells / usage.all_cells)),
+        (f"MHz that it allows (the board has {gateware.board.clock_hz / 1e6:g})", f"{gateware.fmax_mhz:.0f}"),
     ]
 
 

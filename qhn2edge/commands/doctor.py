@@ -61,4 +61,6 @@ def doctor(console: Console) -> tuple[JsonObject, int]:
 def short_version(version: str | None) -> str:
     """Return the number in a program's version line: ``cc (Debian 12.2.0-14) 12.2.0`` has 12.2.0."""
     numbers = re.findall(r"(?<![\w.-])\d+(?:\.\d+)+", version or "")
-    return numbers[-1] if numbers else version or "yes"
+    if numbers:
+        return str(numbers[-1])
+    return version if version and re.search(r"\d", version) else "yes"  # some tell how to use them

@@ -13,7 +13,9 @@ import numpy as np
 
 from qhn2edge import interpreter
 from qhn2edge.backends import Options, export_model
-from qhn2edge.backends.c_options import PORTABLE
+from qhn2edge.backends.c_options import PORTABLE, COptions
+from qhn2edge.backends.graph_options import GraphOptions
+from qhn2edge.backends.hls4ml_options import Hls4mlOptions
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.data.encoder import Encoder
 from qhn2edge.data.samples import read_samples
@@ -26,6 +28,9 @@ from qhn2edge.storage import JsonObject, check_new, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+GRAPH_TARGETS = ("larq", "onnx", "qonnx")
+HLS_OPTIONS = ("backend", "io", "reuse", "part")
 
 ENCODERS = {"bit": Encoder.bits, "uint8": Encoder.uint8_unit, "int8": Encoder.int8_fixed}
 
@@ -51,7 +56,9 @@ def export(
 
 def _next(path: Path, target: str, folder: Path) -> str:
     """Return what to do with an exported folder: the cross-check runs some, the others check themselves."""
-    if target == "c":
+    if target == "hls4ml" and (folder / "src").is_dir():
+        return f"not compiled and not compared here: oneAPI's icpx is needed, see {folder / 'README.md'}"
+    if target in ("c", "hls4ml") or target in GRAPH_TARGETS:
         return f"qhn2edge verify {quote(str(path))} --artifacts {quote(str(folder))}"
     return f"read {quote(str(folder / 'README.md'))}"
 
@@ -63,12 +70,22 @@ def export_options(target: str, options: Mapping[str, Any]) -> Options:
         ConfigError: an option is given that means nothing to the target.
     """
     style = None if options["style"] == "auto" else options["style"]
+    for_c = COptions(options["core"], options["kernel"], options["optimize"])
+    if target in (*GRAPH_TARGETS, "verilog", "hls4ml") and for_c != PORTABLE:
+        raise ConfigError("--core, --kernel and --optimize are for C", got=f"--target {target}")
+    if options["raw_input"] and target not in GRAPH_TARGETS:
+        raise ConfigError("--raw-input is for --target onnx", got=f"--target {target}")
+    for_hls = {key: options[f"hls_{key}"] for key in HLS_OPTIONS if options.get(f"hls_{key}") is not None}
+    if for_hls and target != "hls4ml":
+        raise ConfigError(f"--{next(iter(for_hls))} is for --target hls4ml", got=f"--target {target}")
     if target == "verilog":
         return VerilogOptions(style, options["clock_mhz"])
     for name, value in (("--style", style), ("--clock-mhz", options["clock_mhz"])):
         if value is not None:
             raise ConfigError(f"{name} is for --target verilog", got=f"--target {target}")
-    return PORTABLE
+    if target == "hls4ml":
+        return Hls4mlOptions(**for_hls)
+    return GraphOptions(options["raw_input"]) if target in GRAPH_TARGETS else for_c
 
 
 def info(path: Path, console: Console) -> tuple[JsonObject, int]:

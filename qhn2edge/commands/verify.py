@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qhn2edge.commands.prove import cross_checked, prove, tell_proofs
 from qhn2edge.data import DataSet
 from qhn2edge.errors import ConfigError, DataError, ToolError
 from qhn2edge.model import Model, load_model
@@ -31,7 +33,8 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
     report = verify_model(
         model,
         None if data is None else data.x_test_int,
-        backends=options["backends"] or None,
+        backends=_chosen(options),
+        require=[name for part in options["require"] for name in part.split(",")],
         artifacts=options["artifacts"],
         seed=options["vector_seed"],
         n_random=options["vectors"],
@@ -39,10 +42,19 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
         further=_boards(options, say or (lambda _: None)),
     )
     tell_report(console, report)
+    proofs = prove(model, options, say or (lambda _: None))
+    tell_proofs(console, proofs)
+    certificate = dataclasses.replace(report.certificate, proofs=proofs)
     if options["out"]:
-        written = write_certificate(report.certificate, options["out"])
+        written = write_certificate(certificate, options["out"])
         console.print(f"wrote the certificate {written}")
-    return report.certificate.to_json(), 0 if report.exact else 1
+    return certificate.to_json(), 0 if certificate.exact else 1
+
+
+def _chosen(options: Mapping[str, Any]) -> list[str] | None:
+    """Return the backends to check: those named; beside a board that is named, C alone; else all (None)."""
+    named = cross_checked(options["backends"], proving=options["prove"])
+    return named or (["c"] if options["board"] is not None and not options["artifacts"] else None)
 
 
 def _boards(options: Mapping[str, Any], say: Progress) -> list[Runner]:

@@ -9,7 +9,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from qhn2edge.layers import Relu, activation_kind
+from qhn2edge.convolution import describe_shape, kernel_of
+from qhn2edge.layers import Affine, Relu, activation_kind
 from qhn2edge.layers import Table as TableActivation
 from qhn2edge.model import thaw
 
@@ -76,7 +77,7 @@ def model_facts(model: Model) -> JsonObject:
         "layers": [_layer_facts(model, i) for i in range(len(model.layers))],
         "weight_bits": model.n_weight_bits,
         "weight_bytes": model.n_weight_bytes,
-        "bias_bytes": sum(4 * layer.n_out for layer in model.layers),
+        "bias_bytes": sum(4 * kernel.n_out for kernel in model.kernels),
         "search_space": {"bits": sum(n for _, n in fields), "fields": thaw(fields)} if fields else None,
         "qubits": sum(n for _, n in fields) if fields else None,
     }
@@ -88,7 +89,7 @@ def layer_table(model: Model) -> Table:
     for number, facts in enumerate(model_facts(model)["layers"], start=1):
         low, high = facts["accumulator"]
         levels = ", ".join(f"{level:+d}" for level in facts["levels"])
-        shape = f"{facts['n_in']} -> {facts['n_out']}"
+        shape = facts["shape"]
         row = (number, shape, levels, facts["activation"], f"{low:,} .. {high:,}", facts["accumulator_bits"])
         rows.append((*row, f"{facts['weight_bytes']:,}"))
     header = ("layer", "shape", "weights", "activation", "accumulators", "bits", "weight bytes")
@@ -102,6 +103,8 @@ def describe_activation(activation: Activation) -> str:
             return "relu" + (f" >> {shift}" if shift else "") + (f", {clip} bits" if clip else "")
         case TableActivation(name=name, values=values):
             return f"{name} table ({len(values)})"
+        case Affine():
+            return "scale and offset a unit"
         case _:
             return activation_kind(activation)
 
@@ -119,13 +122,15 @@ def cost(candidate: Candidate) -> str:
 def _layer_facts(model: Model, index: int) -> JsonObject:
     layer, ranges = model.layers[index], model.ranges[index]
     low, high = int(ranges.low.min()), int(ranges.high.max())
+    kernel = kernel_of(layer)
     return {
+        "shape": describe_shape(layer),
         "n_in": layer.n_in,
         "n_out": layer.n_out,
-        "levels": list(layer.levels),
-        "activation": describe_activation(layer.activation),
+        "levels": [] if kernel is None else list(kernel.levels),
+        "activation": "max pooling" if kernel is None else describe_activation(kernel.activation),
         "accumulator": [low, high],
         "accumulator_bits": max((low + 1 if low < 0 else low).bit_length(), high.bit_length()) + 1,
         "exact": index == 0,
-        "weight_bytes": 4 * layer.n_out * -(-layer.n_in // 32),
+        "weight_bytes": 0 if kernel is None else kernel.n_weight_bytes,
     }
