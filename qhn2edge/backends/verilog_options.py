@@ -16,9 +16,8 @@ class VerilogOptions:
     """Options of a Verilog export.
 
     Args:
-        style: "combinational" (one block of logic and one register), "pipelined" (a result a clock),
-        "serial" (weights
-            in memory, a layer folded over time), or None: the one that suits the model's size.
+        style: "combinational" (one block of logic and one register), "pipelined" (a result a clock), "serial"
+            (weights in memory, a layer folded over time), or None: the one that suits the model's size.
         clock_mhz: the clock that the design should reach; pipelined: decides how much logic is between two
             registers. None: three levels of logic.
 
