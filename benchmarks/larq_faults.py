@@ -87,7 +87,7 @@ class LarqFiles:
         finally:
             self._write(file, self.bytes[file])
             importlib.import_module("tensorflow").keras.backend.clear_session()
-        return interpreter.class_indices(self.model, found), found  # type: ignore[arg-type]  # any integers do
+        return interpreter.class_indices(self.model, found), found
 
     def _write(self, file: str, content: bytes) -> None:
         if file == "model.keras":  # anew: the archive's own checksum would give the fault away

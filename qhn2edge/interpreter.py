@@ -53,7 +53,8 @@ def pool(layer: MaxPool2D, x: Int64Array) -> Int64Array:
     image, (rows, columns) = _padded(layer, x), layer.size
     windows = np.stack([_pixels(layer, image, r, c) for r in range(rows) for c in range(columns)])
     pooled = np.where(layer.takes_minimum, windows.min(axis=0), windows.max(axis=0))
-    return pooled.reshape(len(x), -1).astype(np.int64)
+    outputs: Int64Array = pooled.reshape(len(x), -1).astype(np.int64)
+    return outputs
 
 
 def _padded(layer: Conv2D | MaxPool2D, x: Int64Array) -> NDArray[np.float64]:
@@ -124,7 +125,7 @@ def logits(model: Model, x: NDArray[np.generic]) -> NDArray[np.int32]:
     return trace(model, x)[-1].outputs.astype(np.int32)
 
 
-def class_indices(model: Model, logits: NDArray[np.int32]) -> Int64Array:
+def class_indices(model: Model, logits: NDArray[np.int32] | Int64Array) -> Int64Array:
     """Return the class index, int64 [n], of logits [n, n_logits]: threshold at 0, or first maximum."""
     if model.head.kind == "threshold":
         return (logits[:, 0] >= 0).astype(np.int64)

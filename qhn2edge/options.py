@@ -265,7 +265,7 @@ target_name = click.option(
     metavar="NAME",
     default="c",
     show_default=True,
-    help="c, verilog, arduino, platformio, zephyr, esp-idf, cmsis-pack, larq, onnx, qonnx or hls4ml.",
+    help="c, c-batch, verilog, hls4ml, larq, onnx, qonnx, arduino, platformio, zephyr, esp-idf, cmsis-pack.",
 )
 raw_input = click.option(
     "--raw-input", is_flag=True, help="onnx: the graph starts with the encoder and takes raw features."

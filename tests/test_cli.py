@@ -254,6 +254,15 @@ class TestVerify:
         assert code == 0
         assert "all possible inputs" in out
 
+    def test_required(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """What ``--require`` names is checked too; where it cannot be, that is an error and not a gap."""
+        words = ["verify", str(GAUSSIAN), "--backend", "onnx", "--require", "c"]
+        assert [b["name"] for b in call_json(capsys, *words)["backends"]] == ["onnx", "c"]
+        monkeypatch.setenv("CC", "no-such-compiler")
+        code, _, err = call(capsys, *words)
+        assert code == 2
+        assert "c is required and cannot be checked" in err
+
     def test_run_folder_brings_its_test_set(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A model inside its run folder is checked on that run's test set too."""
         call_json(capsys, "train", "--data", "iris", "--out", "run", *QUICK)

@@ -52,25 +52,12 @@ class Backend:
     mark: str = ""
 
 
-def _emit_c(model: Model, folder: Path, options: COptions) -> tuple[str, ...]:
-    from qhn2edge.backends.to_c import emit
-
-    return emit(model, folder, options)
-
-
-def _emit_verilog(model: Model, folder: Path, options: VerilogOptions) -> tuple[str, ...]:
-    from qhn2edge.backends.to_verilog import emit
-
-    return emit(model, folder, options)
-
-
-def _package(module: str) -> Callable[[Model, Path, Any], tuple[str, ...]]:
+def _module(module: str) -> Callable[[Model, Path, Any], tuple[str, ...]]:
     """Return the emitter of a module of this package, which is imported when it is used."""
 
     def emit(model: Model, folder: Path, options: Options) -> tuple[str, ...]:
-        names: tuple[str, ...] = importlib.import_module(f"qhn2edge.backends.{module}").emit(
-            model, folder, options
-        )
+        emitter = importlib.import_module(f"qhn2edge.backends.{module}")
+        names: tuple[str, ...] = emitter.emit(model, folder, options)
         return names
 
     return emit
@@ -79,25 +66,25 @@ def _package(module: str) -> Callable[[Model, Path, Any], tuple[str, ...]]:
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
-        Backend("c", "C99 source for any microcontroller or host", (), _emit_c),
+        Backend("c", "C99 source for any microcontroller or host", (), _module("to_c")),
         Backend(
             "c-batch",
             "C99 source for many inputs at once on a host",
             (),
-            _package("to_c_batch"),
+            _module("to_c_batch"),
             COptions,
             "qhn_batch.h",
         ),
-        Backend("arduino", "Arduino library with a sketch", (), _package("to_arduino")),
-        Backend("platformio", "PlatformIO library with a project", (), _package("to_platformio")),
-        Backend("zephyr", "Zephyr module with a sample", (), _package("to_zephyr")),
-        Backend("esp-idf", "ESP-IDF component with a project", (), _package("to_esp_idf")),
-        Backend("cmsis-pack", "CMSIS-Pack with a template", (), _package("to_cmsis_pack")),
+        Backend("arduino", "Arduino library with a sketch", (), _module("to_arduino")),
+        Backend("platformio", "PlatformIO library with a project", (), _module("to_platformio")),
+        Backend("zephyr", "Zephyr module with a sample", (), _module("to_zephyr")),
+        Backend("esp-idf", "ESP-IDF component with a project", (), _module("to_esp_idf")),
+        Backend("cmsis-pack", "CMSIS-Pack with a template", (), _module("to_cmsis_pack")),
         Backend(
             "verilog",
             "Verilog-2005 for any FPGA, with a test bench",
             (),
-            _emit_verilog,
+            _module("to_verilog"),
             VerilogOptions,
             "*_binn.v",
         ),
@@ -105,16 +92,16 @@ BACKENDS: dict[str, Backend] = {
             "larq",
             "Keras model of Larq layers",
             ("keras",),
-            _package("to_larq"),
+            _module("to_larq"),
             GraphOptions,
             "model.keras",
         ),
-        Backend("onnx", "ONNX graph of integers", ("onnx",), _package("to_onnx"), GraphOptions, "model.onnx"),
+        Backend("onnx", "ONNX graph of integers", ("onnx",), _module("to_onnx"), GraphOptions, "model.onnx"),
         Backend(
             "qonnx",
             "QONNX graph for hls4ml and FINN",
             ("onnx",),
-            _package("to_qonnx"),
+            _module("to_qonnx"),
             GraphOptions,
             "model.qonnx.onnx",
         ),
@@ -122,7 +109,7 @@ BACKENDS: dict[str, Backend] = {
             "hls4ml",
             "hls4ml project for an FPGA vendor's synthesis",
             ("hls",),
-            _package("to_hls4ml"),
+            _module("to_hls4ml"),
             Hls4mlOptions,
             "**/nnet_utils/nnet_common.h",
         ),

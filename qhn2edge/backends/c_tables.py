@@ -92,7 +92,7 @@ def edge_kinds(conv: Conv2D) -> tuple[EdgeKinds, EdgeKinds]:
     """Return the kinds of the rows and of the columns of a convolution's windows."""
     # No window is outside as a whole, so that a row of it that always is depends on the row of windows alone.
     rows, columns = conv.outside.all(axis=(1, 3)), conv.outside.all(axis=(0, 2))
-    return _kinds(rows), _kinds(columns)
+    return _kinds(np.asarray(rows)), _kinds(np.asarray(columns))
 
 
 def _kinds(marks: NDArray[np.bool_]) -> EdgeKinds:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qhn2edge import interpreter
-from qhn2edge.backends import Options, export_model
+from qhn2edge.backends import Options, export_model, find_backend
 from qhn2edge.backends.c_options import PORTABLE, COptions
 from qhn2edge.backends.graph_options import GraphOptions
 from qhn2edge.backends.hls4ml_options import Hls4mlOptions
@@ -25,11 +25,11 @@ from qhn2edge.report.tables import layer_table, model_facts, plain_table
 from qhn2edge.request import integers, pair
 from qhn2edge.space import SearchSpace
 from qhn2edge.storage import JsonObject, check_new, write_text
+from qhn2edge.verify.runners import RUNNERS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-GRAPH_TARGETS = ("larq", "onnx", "qonnx")
 HLS_OPTIONS = ("backend", "io", "reuse", "part")
 
 ENCODERS = {"bit": Encoder.bits, "uint8": Encoder.uint8_unit, "int8": Encoder.int8_fixed}
@@ -58,7 +58,7 @@ def _next(path: Path, target: str, folder: Path) -> str:
     """Return what to do with an exported folder: the cross-check runs some, the others check themselves."""
     if target == "hls4ml" and (folder / "src").is_dir():
         return f"not compiled and not compared here: oneAPI's icpx is needed, see {folder / 'README.md'}"
-    if target in ("c", "hls4ml") or target in GRAPH_TARGETS:
+    if target in RUNNERS:
         return f"qhn2edge verify {quote(str(path))} --artifacts {quote(str(folder))}"
     return f"read {quote(str(folder / 'README.md'))}"
 
@@ -69,23 +69,25 @@ def export_options(target: str, options: Mapping[str, Any]) -> Options:
     Raises:
         ConfigError: an option is given that means nothing to the target.
     """
+    kind = find_backend(target).options
     style = None if options["style"] == "auto" else options["style"]
     for_c = COptions(options["core"], options["kernel"], options["optimize"])
-    if target in (*GRAPH_TARGETS, "verilog", "hls4ml") and for_c != PORTABLE:
-        raise ConfigError("--core, --kernel and --optimize are for C", got=f"--target {target}")
-    if options["raw_input"] and target not in GRAPH_TARGETS:
-        raise ConfigError("--raw-input is for --target onnx", got=f"--target {target}")
     for_hls = {key: options[f"hls_{key}"] for key in HLS_OPTIONS if options.get(f"hls_{key}") is not None}
-    if for_hls and target != "hls4ml":
-        raise ConfigError(f"--{next(iter(for_hls))} is for --target hls4ml", got=f"--target {target}")
-    if target == "verilog":
+    if kind is not COptions and for_c != PORTABLE:
+        raise ConfigError("--core, --kernel and --optimize are for C", got=f"--target {target}")
+    for name, given, meant_for, owner in (
+        ("--raw-input", options["raw_input"], GraphOptions, "onnx"),
+        ("--style", style is not None, VerilogOptions, "verilog"),
+        ("--clock-mhz", options["clock_mhz"] is not None, VerilogOptions, "verilog"),
+        *((f"--{key}", True, Hls4mlOptions, "hls4ml") for key in for_hls),
+    ):
+        if given and kind is not meant_for:
+            raise ConfigError(f"{name} is for --target {owner}", got=f"--target {target}")
+    if kind is VerilogOptions:
         return VerilogOptions(style, options["clock_mhz"])
-    for name, value in (("--style", style), ("--clock-mhz", options["clock_mhz"])):
-        if value is not None:
-            raise ConfigError(f"{name} is for --target verilog", got=f"--target {target}")
-    if target == "hls4ml":
+    if kind is Hls4mlOptions:
         return Hls4mlOptions(**for_hls)
-    return GraphOptions(options["raw_input"]) if target in GRAPH_TARGETS else for_c
+    return GraphOptions(options["raw_input"]) if kind is GraphOptions else for_c
 
 
 def info(path: Path, console: Console) -> tuple[JsonObject, int]:

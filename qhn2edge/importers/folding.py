@@ -81,7 +81,9 @@ def find_thresholds(predicate: Predicate, low: Int64Array, high: Int64Array) -> 
 def every_integer(low: Int64Array, high: Int64Array, step: int = 1) -> Int64Array:
     """Return each unit's integers from low on in its column, repeating high; int64 [n, n_units]."""
     n_rows = int((high - low).max()) // step + 1
-    return np.minimum(low + step * np.arange(n_rows, dtype=np.int64)[:, None], high)
+    steps = np.arange(n_rows, dtype=np.int64)[:, None]
+    columns: Int64Array = np.minimum(low + step * steps, high)
+    return columns
 
 
 def _check_all(predicate: Predicate, low: Int64Array, high: Int64Array, found: Thresholds) -> None:

@@ -106,7 +106,7 @@ class Network:
 
 def write_network(network: Network, folder: Path) -> None:
     """Write a network into a folder."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Any] = {}
     document = _plain(network, arrays)
     np.savez(folder / ARRAYS, **arrays)
     (folder / DOCUMENT).write_text(json.dumps(document), encoding="utf-8")

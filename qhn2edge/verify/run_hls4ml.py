@@ -86,7 +86,7 @@ def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunRe
             shutil.copytree(source, build / target.firmware)
         program = _compile(model, build, options, compiler)
         logits = _answers(program, port_values(model, x), model.head.n_logits)
-    labels = interpreter.class_indices(model, logits)  # type: ignore[arg-type]  # any integers have a maximum
+    labels = interpreter.class_indices(model, logits)
     return RunResult(labels, logits, {"c++": _version(compiler)}, digest)
 
 

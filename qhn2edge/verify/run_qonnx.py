@@ -43,7 +43,7 @@ def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunRe
     content, proto = graph_of(model, folder, QONNX_FILE, emit)
     blocks = [_execute(proto, x[i : i + _BLOCK_ROWS])[LOGITS] for i in range(0, len(x), _BLOCK_ROWS)]
     logits = whole_numbers(np.concatenate([np.empty((0, model.head.n_logits)), *blocks]))
-    labels = class_indices(model, logits)  # type: ignore[arg-type]  # int64 does as well as int32
+    labels = class_indices(model, logits)
     versions = {name: f"{name} {version(name)}" for name in PACKAGES}
     return RunResult(labels, logits, versions, sha256(content))
 
