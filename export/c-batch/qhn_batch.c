@@ -378,16 +378,14 @@ static void store_logits(const qhn_batch_layer *layer, uint32_t block, const uin
     }
 }
 
-/* Accumulators of LANES units, from unit `lane` of a block on, for every row. */
+/* Accumulators of LANES units, from unit `lane` of a block on, for every row; bias_at tells where its biases begin. */
 INLINE void accumulate(const qhn_batch_layer *layer, uint32_t block, uint32_t lane, const uint32_t *x,
-                       const uint32_t *offsets, vector *a)
+                       const size_t *bias_at, const uint32_t *offsets, vector *a)
 {
     const size_t stride = (size_t)layer->n_planes * layer->n_words;
     const uint32_t *w = &layer->weights[(size_t)block * layer->n_words * QHN_BATCH_UNITS + lane];
     const vector zero = {0};
-    vector bias;
 
-    load(&bias, &layer->bias[(size_t)block * QHN_BATCH_UNITS + lane]);
     a[0] = a[1] = a[2] = a[3] = zero;
     for (uint32_t p = layer->n_planes; p > 0u; p--) {
         for (uint32_t r = 0u; r < QHN_BATCH_ROWS; r++) {
@@ -396,12 +394,15 @@ INLINE void accumulate(const qhn_batch_layer *layer, uint32_t block, uint32_t la
         count_rows(w, &x[(size_t)(p - 1u) * layer->n_words], stride, layer->n_words, a);
     }
     for (uint32_t r = 0u; r < QHN_BATCH_ROWS; r++) {
+        vector bias;
+
+        load(&bias, &layer->bias[bias_at[r] + (size_t)block * QHN_BATCH_UNITS + lane]);
         a[r] = a[r] * layer->by_count + bias + offsets[r];
     }
 }
 
 /* Computes one layer of QHN_BATCH_ROWS rows: planes y, or logits of the last layer. */
-static void dense(const qhn_batch_layer *layer, const uint32_t *x, uint32_t *y, int32_t *logits)
+static void dense(const qhn_batch_layer *layer, const uint32_t *x, const size_t *bias_at, uint32_t *y, int32_t *logits)
 {
     const size_t stride = (size_t)layer->n_planes * layer->n_words;
     const size_t y_stride = (size_t)layer->n_out_planes * QHN_BATCH_WORDS(layer->n_out);
@@ -423,7 +424,7 @@ static void dense(const qhn_batch_layer *layer, const uint32_t *x, uint32_t *y, 
         for (uint32_t lane = 0u; lane < QHN_BATCH_UNITS; lane += LANES) {
             vector a[QHN_BATCH_ROWS];
 
-            accumulate(layer, block, lane, x, offsets, a);
+            accumulate(layer, block, lane, x, bias_at, offsets, a);
             for (uint32_t r = 0u; r < QHN_BATCH_ROWS; r++) {
                 if (layer->activation == QHN_BATCH_SIGN) {
                     signs[r] |= not_negative(&a[r]) << lane;
@@ -441,6 +442,181 @@ static void dense(const qhn_batch_layer *layer, const uint32_t *x, uint32_t *y, 
                 store_planes(layer, block, sums[r], &y[r * y_stride]);
             }
         }
+    }
+}
+
+/* ---- Images ---- */
+
+/* Sets those of the n bits of y from bit `at` on that are set in x from bit `from` on. */
+static void copy_bits(uint32_t *y, size_t at, const uint32_t *x, size_t from, size_t n)
+{
+    while (n > 0u) {
+        const size_t left_y = 32u - at % 32u;
+        const size_t left_x = 32u - from % 32u;
+        const size_t left = (left_x < left_y) ? left_x : left_y;
+        const size_t step = (n < left) ? n : left;
+
+        y[at / 32u] |= ((x[from / 32u] >> (from % 32u)) & (UINT32_MAX >> (32u - step))) << (at % 32u);
+        at += step;
+        from += step;
+        n -= step;
+    }
+}
+
+INLINE size_t image_words(const qhn_batch_windows *w)
+{
+    return QHN_BATCH_WORDS((size_t)w->height * w->width * w->channels);
+}
+
+/* Copies the window of an output to a patch; what is outside the image becomes 0. */
+static void copy_window(const qhn_batch_layer *layer, const uint32_t *image, size_t window, uint32_t *patch)
+{
+    const qhn_batch_windows *w = layer->windows;
+    const size_t top = (window / w->n_columns) * w->row_step;     /* rows and columns count from the padding on */
+    const size_t left = (window % w->n_columns) * w->column_step;
+    const size_t first = (left < w->left) ? w->left : left;
+    const size_t end = (left + w->columns < w->left + w->width) ? left + w->columns : w->left + w->width;
+
+    memset(patch, 0, (size_t)layer->n_planes * layer->n_words * sizeof *patch);
+    for (size_t row = 0u; row < w->rows; row++) {
+        if ((top + row < w->top) || (top + row >= w->top + w->height)) {
+            continue;
+        }
+        for (uint32_t p = 0u; p < layer->n_planes; p++) {
+            copy_bits(&patch[(size_t)p * layer->n_words], (row * w->columns + (first - left)) * w->channels,
+                      &image[p * image_words(w)], ((top + row - w->top) * w->width + (first - w->left)) * w->channels,
+                      (end - first) * w->channels);
+        }
+    }
+}
+
+/* Where the biases of a window begin. */
+INLINE size_t biases_of(const qhn_batch_layer *layer, size_t window)
+{
+    const qhn_batch_windows *w = layer->windows;
+    const size_t n_units = ((layer->n_out - 1u) / QHN_BATCH_UNITS + 1u) * QHN_BATCH_UNITS;
+
+    if (w->row_kind == NULL) {
+        return 0u;
+    }
+    return n_units * ((size_t)w->row_kind[window / w->n_columns] + w->column_kind[window % w->n_columns]);
+}
+
+/* Computes a convolution of n_images images. */
+static void convolve(const qhn_batch_layer *layer, const uint32_t *x, size_t n_images, uint32_t *patches, uint32_t *y)
+{
+    const qhn_batch_windows *w = layer->windows;
+    const size_t n_windows = (size_t)w->n_rows * w->n_columns;
+    const size_t stride = (size_t)layer->n_planes * layer->n_words;
+    const size_t unit_words = QHN_BATCH_WORDS(layer->n_out);
+    const size_t y_words = QHN_BATCH_WORDS(n_windows * layer->n_out);
+    uint32_t *const units = &patches[QHN_BATCH_ROWS * stride];
+
+    memset(y, 0, QHN_BATCH_ROWS * layer->n_out_planes * y_words * sizeof *y);
+    for (size_t i = 0u; i < n_images * n_windows; i += QHN_BATCH_ROWS) {
+        size_t bias_at[QHN_BATCH_ROWS];
+
+        for (size_t r = 0u; r < QHN_BATCH_ROWS; r++) {
+            const size_t k = (i + r < n_images * n_windows) ? i + r : i;
+
+            copy_window(layer, &x[(k / n_windows) * layer->n_planes * image_words(w)], k % n_windows, &patches[r * stride]);
+            bias_at[r] = biases_of(layer, k % n_windows);
+        }
+        dense(layer, patches, bias_at, units, NULL);
+        for (size_t r = 0u; (r < QHN_BATCH_ROWS) && (i + r < n_images * n_windows); r++) {
+            uint32_t *const image = &y[((i + r) / n_windows) * layer->n_out_planes * y_words];
+
+            for (uint32_t p = 0u; p < layer->n_out_planes; p++) {
+                copy_bits(&image[p * y_words], ((i + r) % n_windows) * layer->n_out,
+                          &units[(r * layer->n_out_planes + p) * unit_words], 0u, layer->n_out);
+            }
+        }
+    }
+}
+
+/* Replaces the numbers of `best` by those of `other` that are larger; both are planes of n_words words. */
+static void take_larger(uint32_t *best, const uint32_t *other, size_t n_planes, size_t n_words)
+{
+    for (size_t j = 0u; j < n_words; j++) {
+        uint32_t decided = 0u;
+        uint32_t larger = 0u;
+
+        for (size_t p = n_planes; p > 0u; p--) {
+            const uint32_t differ = (best[(p - 1u) * n_words + j] ^ other[(p - 1u) * n_words + j]) & ~decided;
+
+            larger |= differ & other[(p - 1u) * n_words + j];
+            decided |= differ;
+        }
+        for (size_t p = 0u; p < n_planes; p++) {
+            best[p * n_words + j] ^= (best[p * n_words + j] ^ other[p * n_words + j]) & larger;
+        }
+    }
+}
+
+/* Copies a pixel; channels of which the smallest is taken are inverted, which turns their order around. */
+static void copy_pixel(const qhn_batch_layer *layer, const uint32_t *image, size_t pixel, uint32_t *values)
+{
+    const size_t n_words = QHN_BATCH_WORDS(layer->n_out);
+
+    for (uint32_t p = 0u; p < layer->n_planes; p++) {
+        memcpy(&values[p * n_words], layer->windows->minimum, n_words * sizeof *values);
+        for (size_t k = 0u; k < n_words; k++) {
+            uint32_t word = 0u;
+            const size_t n_left = layer->n_out - 32u * k;
+
+            copy_bits(&word, 0u, &image[p * image_words(layer->windows)], pixel * layer->n_out + 32u * k,
+                      (n_left < 32u) ? n_left : 32u);
+            values[p * n_words + k] ^= word;
+        }
+    }
+}
+
+/* Computes a pooling of one image; windows are inside it. */
+static void pool(const qhn_batch_layer *layer, const uint32_t *x, uint32_t *values, uint32_t *y)
+{
+    const qhn_batch_windows *w = layer->windows;
+    const size_t n_words = QHN_BATCH_WORDS(layer->n_out);
+    const size_t y_words = QHN_BATCH_WORDS((size_t)w->n_rows * w->n_columns * layer->n_out);
+    uint32_t *const other = &values[layer->n_planes * n_words];
+
+    memset(y, 0, layer->n_planes * y_words * sizeof *y);
+    for (size_t i = 0u; i < (size_t)w->n_rows * w->n_columns; i++) {
+        const size_t first = (i / w->n_columns) * w->row_step * w->width + (i % w->n_columns) * w->column_step;
+
+        copy_pixel(layer, x, first, values);
+        for (size_t k = 1u; k < (size_t)w->rows * w->columns; k++) {
+            copy_pixel(layer, x, first + (k / w->columns) * w->width + k % w->columns, other);
+            take_larger(values, other, layer->n_planes, n_words);
+        }
+        for (size_t p = 0u; p < layer->n_planes; p++) {
+            for (size_t k = 0u; k < n_words; k++) {
+                values[p * n_words + k] ^= w->minimum[k];
+            }
+            copy_bits(&y[p * y_words], i * layer->n_out, &values[p * n_words], 0u, layer->n_out);
+        }
+    }
+}
+
+/* Computes one layer of QHN_BATCH_ROWS rows, of which n_rows matter. */
+static void run_layer(const qhn_batch_layer *layer, const uint32_t *x, size_t n_rows, uint32_t *patches, uint32_t *y,
+                      int32_t *logits)
+{
+    const qhn_batch_windows *w = layer->windows;
+    const size_t bias_at[QHN_BATCH_ROWS] = {0u};
+
+    if (w == NULL) {
+        dense(layer, x, bias_at, y, logits);
+    } else if (layer->weights != NULL) {
+        convolve(layer, x, n_rows, patches, y);
+    } else {
+        const size_t x_stride = layer->n_planes * image_words(w);
+        const size_t y_stride =
+            layer->n_planes * (size_t)QHN_BATCH_WORDS((size_t)w->n_rows * w->n_columns * layer->n_out);
+
+        for (size_t r = 0u; r < n_rows; r++) {
+            pool(layer, &x[r * x_stride], patches, &y[r * y_stride]);
+        }
+        memset(&y[n_rows * y_stride], 0, (QHN_BATCH_ROWS - n_rows) * y_stride * sizeof *y);
     }
 }
 
@@ -525,7 +701,7 @@ static void read_rows(const qhn_batch_model *model, const uint8_t *x, size_t n_l
 }
 
 void qhn_batch_run(const qhn_batch_model *model, const uint8_t *x, size_t n, uint32_t *scratch_a, uint32_t *scratch_b,
-                   int32_t *values, int32_t *logits, uint16_t *labels)
+                   uint32_t *patches, int32_t *values, int32_t *logits, uint16_t *labels)
 {
     const size_t row_bytes = (model->input == QHN_BATCH_BIT) ? ((size_t)model->n_features - 1u) / 8u + 1u
                                                              : model->n_features;
@@ -540,7 +716,7 @@ void qhn_batch_run(const qhn_batch_model *model, const uint8_t *x, size_t n, uin
         for (uint32_t k = 0u; k < model->n_layers; k++) {
             uint32_t *const next = from;
 
-            dense(&model->layers[k], from, to, values);
+            run_layer(&model->layers[k], from, n_rows, patches, to, values);
             from = to;
             to = next;
         }

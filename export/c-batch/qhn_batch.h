@@ -10,6 +10,9 @@
  * where u^p is plane p. A lane of a vector is one unit, so that one instruction counts for as many units as there are
  * 32-bit lanes, and each load of weights serves QHN_BATCH_ROWS inputs.
  *
+ * A convolution runs a dense layer on QHN_BATCH_ROWS windows of an image at a time. What is outside the image is u = 0,
+ * and windows at its edge have biases of their own, which make up for it.
+ *
  * Packed order: element j is bit j % 32 of word j / 32, counted from the least significant bit; unused bits are 0.
  */
 #ifndef QHN_BATCH_H
@@ -63,13 +66,34 @@ typedef enum {
     QHN_BATCH_TABLE     /* table[clip(a - low, 0, n_table - 1)] */
 } qhn_batch_activation;
 
+/* Windows of an image, whose value at row y, column x and channel k is element (y width + x) channels + k. The window
+ * of output row i and column j begins at row i row_step - top and column j column_step - left. */
 typedef struct {
-    const uint32_t *weights; /* [blocks][n_words][QHN_BATCH_UNITS]: word j of each unit of a block; bits past n_in are 0 */
-    const int32_t *bias;     /* [blocks * QHN_BATCH_UNITS] */
+    uint32_t height; /* of the image */
+    uint32_t width;
+    uint32_t channels;
+    uint32_t rows; /* of a window */
+    uint32_t columns;
+    uint32_t row_step;
+    uint32_t column_step;
+    uint32_t top; /* rows and columns added before the image */
+    uint32_t left;
+    uint32_t n_rows; /* of the outputs */
+    uint32_t n_columns;
+    const uint16_t *row_kind;    /* [n_rows]; NULL: all windows are of one kind */
+    const uint16_t *column_kind; /* [n_columns]; row_kind[i] + column_kind[j] says which biases a window has */
+    const uint32_t *minimum;     /* of a pooling: a bit a channel, 1 where the smallest value is taken */
+} qhn_batch_windows;
+
+typedef struct {
+    const qhn_batch_windows *windows; /* NULL: a dense layer */
+    const uint32_t *weights; /* [blocks][n_words][QHN_BATCH_UNITS]: word j of each unit of a block; bits past n_in are 0;
+                              * NULL: a pooling */
+    const int32_t *bias;     /* [kinds][blocks * QHN_BATCH_UNITS] */
     const uint32_t *table;   /* [n_table], of a table or affine logits */
-    uint32_t n_words;        /* words of one input plane */
+    uint32_t n_words;        /* words of one input plane, of a convolution of a window's */
     uint32_t n_planes;       /* input planes, 1 to 32 */
-    uint32_t n_out;          /* units, 1 to 65535 */
+    uint32_t n_out;          /* units, 1 to 65535; channels of a pooling */
     uint32_t by_count;       /* modulo 2^32 */
     uint32_t by_sum;         /* modulo 2^32 */
     qhn_batch_activation activation;
@@ -97,9 +121,11 @@ typedef struct {
 
 /* Runs n rows x through a model. Writes int32 logits[n][n_logits] unless logits is NULL, and labels[n] unless labels
  * is NULL. Each of the two scratch areas holds QHN_BATCH_ROWS inputs of the layer whose input is largest:
- * QHN_BATCH_ROWS * n_planes * n_words words; values[QHN_BATCH_ROWS * n_logits]. */
+ * n_planes * QHN_BATCH_WORDS(n_in) words each; `patches` as many windows with their outputs, of the layer where these
+ * are largest: n_planes * n_words + n_out_planes * QHN_BATCH_WORDS(n_out) words each, of poolings n_planes *
+ * QHN_BATCH_WORDS(n_out), and may be NULL without such layers; values[QHN_BATCH_ROWS * n_logits]. */
 void qhn_batch_run(const qhn_batch_model *model, const uint8_t *x, size_t n, uint32_t *scratch_a, uint32_t *scratch_b,
-                   int32_t *values, int32_t *logits, uint16_t *labels);
+                   uint32_t *patches, int32_t *values, int32_t *logits, uint16_t *labels);
 
 #ifdef __cplusplus
 }

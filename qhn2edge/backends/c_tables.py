@@ -68,10 +68,7 @@ def bias_table(plan: LayerPlan) -> CTable:
     """
     bias = plan.layer.bias.astype(np.int64)
     if plan.conv is not None and plan.adds_zeros:
-        rows, columns = edge_kinds(plan.conv)
-        outside = plan.conv.outside[np.ix_(rows.first, columns.first)]
-        weights = plan.layer.weights.reshape(len(bias), *plan.conv.size, -1).sum(axis=-1)
-        bias = bias + np.tensordot(outside.astype(np.int64), weights, axes=((2, 3), (1, 2)))
+        bias = bias + outside_weights(plan.conv)
     return signed_table(f"{plan.name}_BIAS", bias)
 
 
@@ -93,6 +90,15 @@ def edge_kinds(conv: Conv2D) -> tuple[EdgeKinds, EdgeKinds]:
     # No window is outside as a whole, so that a row of it that always is depends on the row of windows alone.
     rows, columns = conv.outside.all(axis=(1, 3)), conv.outside.all(axis=(0, 2))
     return _kinds(np.asarray(rows)), _kinds(np.asarray(columns))
+
+
+def outside_weights(conv: Conv2D) -> NDArray[np.int64]:
+    """Return the sum of the weights that meet padding, int64 [kinds of rows, kinds of columns, units]."""
+    rows, columns = edge_kinds(conv)
+    outside = conv.outside[np.ix_(rows.first, columns.first)].astype(np.int64)
+    weights = conv.kernel.weights.reshape(conv.kernel.n_out, *conv.size, -1).sum(axis=-1)
+    sums: NDArray[np.int64] = np.tensordot(outside, weights, axes=((2, 3), (1, 2)))
+    return sums
 
 
 def _kinds(marks: NDArray[np.bool_]) -> EdgeKinds:

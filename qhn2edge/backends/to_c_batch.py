@@ -6,14 +6,14 @@ With levels lo < hi, weight bits w and biases b
 
     a_i = gain (hi - lo) sum_j w_ij u_j + gain lo sum_j u_j + (b_i + offset sum_j weight_ij),
 
-all modulo 2^32, which is exact because a model's accumulators stay in int32.
+all modulo 2^32, which is exact because a model's accumulators stay in int32. A window of a convolution has
+u_j = 0 outside the image.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
@@ -22,14 +22,16 @@ from numpy.typing import NDArray
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
+from qhn2edge.backends.c_batch_images import const_table, windows_tables
+from qhn2edge.backends.c_batch_plan import BatchPlan, plans_of
 from qhn2edge.backends.c_options import PORTABLE, COptions
 from qhn2edge.backends.c_plan import n_words
+from qhn2edge.backends.c_tables import outside_weights
 from qhn2edge.backends.c_text import c_name, int32_rows, integer, string_literal, word_rows
 from qhn2edge.backends.graph_page import page_values
-from qhn2edge.errors import UnsupportedModelError
+from qhn2edge.convolution import Conv2D
 from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table, pack_bits
 from qhn2edge.model import Input, Model
-from qhn2edge.ranges import LayerRange
 from qhn2edge.resources import resource, resource_text
 
 LIBRARY_FILES = ("qhn_batch.h", "qhn_batch.c")
@@ -57,18 +59,6 @@ _STORE = {
 }
 
 
-@dataclass(frozen=True)
-class Planes:
-    """How the inputs of a layer are held: x = gain u + offset, u unsigned of n_planes bits (1 to 32)."""
-
-    n_planes: int
-    gain: int
-    offset: int
-
-
-_INPUT_PLANES = {"bit": Planes(1, 2, -1), "uint8": Planes(8, 1, 0), "int8": Planes(8, 1, -128)}
-
-
 def emit(model: Model, folder: Path, options: COptions = PORTABLE) -> tuple[str, ...]:
     """Write the C99 files of a model into a folder; equal models give equal files.
 
@@ -81,12 +71,10 @@ def emit(model: Model, folder: Path, options: COptions = PORTABLE) -> tuple[str,
         The names of the files.
 
     Raises:
-        UnsupportedModelError: a layer is not dense.
         ExportError: a class name is too long for a C string.
         StorageError: the folder is not writable.
     """
     del options
-    _check_layers(model)
     name = c_name(model.name)
     templates = {
         f"{name}_batch.h": "model.h.in",
@@ -105,21 +93,11 @@ def emit(model: Model, folder: Path, options: COptions = PORTABLE) -> tuple[str,
     return (*templates, *LIBRARY_FILES, MODEL_FILE)
 
 
-def _check_layers(model: Model) -> None:
-    for number, layer in enumerate(model.layers, start=1):
-        if not isinstance(layer, Dense):
-            raise UnsupportedModelError(
-                f"c-batch cannot hold layer {number}",
-                got=type(layer).__name__,
-                expected="dense layers",
-                next_step="export the model with --target c",
-            )
-
-
 def _values(model: Model) -> dict[str, object]:
-    plans = tuple(_plans(model))
+    plans = plans_of(model)
     name, head, kind = c_name(model.name), model.head, model.input.kind
     n_scratch = max(plan.source.n_planes * n_words(plan.layer.n_in) for plan in plans)
+    n_patch = max(plan.patch_words for plan in plans)
     return {
         **page_values(model),
         "input_text": f"each {_VALUE_TEXTS[kind]}",
@@ -130,7 +108,9 @@ def _values(model: Model) -> dict[str, object]:
         "last_class": len(head.classes) - 1,
         "n_layers": len(plans),
         "n_scratch": n_scratch,
-        "n_stack_bytes": 4 * ROWS * (2 * n_scratch + head.n_logits) + 1024,
+        "patches": f"    uint32_t patches[QHN_BATCH_ROWS * {n_patch}u];\n" if n_patch else "",
+        "patches_name": "patches" if n_patch else "NULL",
+        "n_stack_bytes": 4 * ROWS * (2 * n_scratch + n_patch + head.n_logits) + 1024,
         "threshold": int(head.kind == "threshold"),
         "row_bytes": row_bytes(model.input),
         "row_text": _ROW_TEXTS[kind],
@@ -150,50 +130,25 @@ def row_bytes(source: Input) -> int:
 # ---- one layer ----
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A layer, counted from 1, and how its inputs and (None: logits) outputs are held."""
-
-    number: int
-    layer: Dense
-    source: Planes
-    target: Planes | None
-
-
-def _plans(model: Model) -> Iterator[_Plan]:
-    source = _INPUT_PLANES[model.input.kind]
-    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
-        target = _output_planes(layer.activation, ranges)
-        yield _Plan(number, layer, source, target)
-        source = target or source
+def _tables(plan: BatchPlan) -> str:
+    number, kernel = plan.number, plan.kernel
+    tables = [] if isinstance(plan.layer, Dense) else windows_tables(number, plan.layer, plan.has_edge)
+    if kernel is not None:
+        tables += [
+            const_table("uint32_t", f"weights_{number}", blocks_of_words(kernel), word_rows),
+            const_table("int32_t", f"bias_{number}", _biases(plan, kernel), int32_rows),
+            *_activation_table(number, kernel.activation),
+        ]
+    return "\n\n".join(tables)
 
 
-def _output_planes(activation: Activation, ranges: LayerRange) -> Planes | None:
-    match activation:
-        case Sign():
-            return Planes(1, 2, -1)
-        case Relu():
-            return Planes(max(1, int(ranges.out_high.max()).bit_length()), 1, 0)
-        case Table(values=values):
-            return Planes(max(1, (max(values) - min(values)).bit_length()), 1, min(values))
-        case Identity() | Affine():
-            return None
-    raise TypeError(f"unknown activation {activation!r}")
-
-
-def _tables(plan: _Plan) -> str:
-    number, activation = plan.number, plan.layer.activation
-    tables = [
-        _array("uint32_t", f"weights_{number}", blocks_of_words(plan.layer), word_rows),
-        _array("int32_t", f"bias_{number}", _biases(plan), int32_rows),
-    ]
+def _activation_table(number: int, activation: Activation) -> Iterator[str]:
     if isinstance(activation, Table):
         values = np.array(activation.values, dtype=np.int64) - min(activation.values)
-        tables.append(_array("uint32_t", f"table_{number}", values, word_rows))
+        yield const_table("uint32_t", f"table_{number}", values, word_rows)
     if isinstance(activation, Affine):
         pairs = np.array([activation.scale, activation.offset], dtype=np.int64).T % _UINT32
-        tables.append(_array("uint32_t", f"table_{number}", pairs, word_rows))
-    return "\n\n".join(tables)
+        yield const_table("uint32_t", f"table_{number}", pairs, word_rows)
 
 
 def blocks_of_words(layer: Dense) -> NDArray[np.uint32]:
@@ -207,29 +162,30 @@ def blocks_of_words(layer: Dense) -> NDArray[np.uint32]:
     return blocks
 
 
-def _biases(plan: _Plan) -> NDArray[np.int64]:
-    """Return b_i + offset sum_j weight_ij as int32 numbers, 0 for the units that fill the last block."""
-    layer = plan.layer
-    biases = layer.bias.astype(np.int64) + plan.source.offset * layer.weights.sum(axis=1)
+def _biases(plan: BatchPlan, kernel: Dense) -> NDArray[np.int64]:
+    """Return b_i + offset sum_j weight_ij as int32 numbers [kinds, units], 0 where units fill the last block.
+
+    A window that leaves the image adds (pad - offset) times the sum of its weights there.
+    """
+    biases = kernel.bias.astype(np.int64) + plan.source.offset * kernel.weights.sum(axis=1)
+    if isinstance(plan.layer, Conv2D) and plan.has_edge:
+        outside = outside_weights(plan.layer).reshape(-1, kernel.n_out)
+        biases = biases + (plan.layer.pad_value - plan.source.offset) * outside
     wrapped: NDArray[np.int64] = (biases + _UINT32 // 2) % _UINT32 - _UINT32 // 2
-    return np.pad(wrapped, (0, -layer.n_out % BLOCK_UNITS))
+    padding = [(0, 0)] * (wrapped.ndim - 1) + [(0, -kernel.n_out % BLOCK_UNITS)]
+    return np.pad(wrapped, padding)
 
 
-def _array(c_type: str, name: str, values: NDArray[np.generic], rows: Callable[[list[int]], str]) -> str:
-    flat = values.ravel().tolist()
-    return f"QHN_BATCH_CONST({c_type}) {name}[{len(flat)}] = {{\n{rows(flat)}\n}};"
-
-
-def _layer(plan: _Plan) -> str:
+def _layer(plan: BatchPlan) -> str:
     """Return the initialiser of a ``qhn_batch_layer``."""
-    number, layer, source = plan.number, plan.layer, plan.source
-    low, high = layer.levels
-    kind, shift, limit, first, n_table = _activation(layer.activation)
+    number, kernel, source = plan.number, plan.kernel, plan.source
+    low, high = kernel.levels if kernel else (0, 0)
+    kind, shift, limit, first, n_table = _activation(kernel.activation if kernel else Identity())
     fields = (
-        f"weights_{number}",
-        f"bias_{number}",
+        "NULL" if isinstance(plan.layer, Dense) else f"&windows_{number}",
+        *((f"weights_{number}", f"bias_{number}") if kernel else ("NULL", "NULL")),
         f"table_{number}" if n_table else "NULL",
-        *(f"{count}u" for count in (n_words(layer.n_in), source.n_planes, layer.n_out)),
+        *(f"{count}u" for count in (n_words(plan.n_patch), source.n_planes, plan.n_units)),
         *(f"{factor % _UINT32}u" for factor in (source.gain * (high - low), source.gain * low)),
         f"QHN_BATCH_{kind}",
         *(f"{count}u" for count in (plan.target.n_planes if plan.target else 0, shift, limit)),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from c_batch_programs import WIDTHS, assert_equal_to_interpreter, build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_strategies import image_models
 from strategies import ENCODERS, models, random_dense, random_inputs
 
 from qhn2edge.backends import BACKENDS, export_model, target_of
@@ -97,6 +97,29 @@ class TestEqualIntegers:
         seed: int,
     ) -> None:
         """Every input, pair of levels, activation, head and bias of a model is computed exactly."""
+        flags = ("-O1", *target, f"-DQHN_BATCH_BITS={bits}")
+        program = build(model, sanitizing_compiler, flags, sanitize=True)
+        x = np.concatenate([corners(model.input), random_inputs(model, n, seed)])
+        assert_equal_to_interpreter(program, model, x)
+
+    @settings(LAW, max_examples=20)
+    @given(
+        model=image_models(),
+        n=st.integers(1, 9),
+        bits=st.sampled_from(WIDTHS),
+        target=st.sampled_from(TARGETS),
+        seed=st.integers(0, 2**32 - 1),
+    )
+    def test_images(
+        self,
+        sanitizing_compiler: CompilerFound,
+        model: Model,
+        n: int,
+        bits: int,
+        target: tuple[str, ...],
+        seed: int,
+    ) -> None:
+        """Convolutions with any window, stride and padding, and poolings of either kind, are exact."""
         flags = ("-O1", *target, f"-DQHN_BATCH_BITS={bits}")
         program = build(model, sanitizing_compiler, flags, sanitize=True)
         x = np.concatenate([corners(model.input), random_inputs(model, n, seed)])
@@ -193,22 +216,6 @@ class TestFiles:
         """A model may be called as the library is."""
         model = model_of("bit", [3, 2], Sign(), name="qhn")
         assert_equal_to_interpreter(build(model, host_compiler, ("-O0",)), model, random_inputs(model, 3, 0))
-
-    def test_other_layers_are_refused(self, tmp_path: Path) -> None:
-        """A layer that is not dense is named with its number, and nothing is written."""
-
-        class Conv2D:
-            """A layer of another kind."""
-
-        first = mixed_model().dense_layers[0]
-        model = SimpleNamespace(name="m", layers=(first, Conv2D()))
-        with pytest.raises(ExportError) as caught:
-            emit(model, tmp_path)  # type: ignore[arg-type]  # no model of today has such a layer
-        assert str(caught.value) == (
-            "c-batch cannot hold layer 2: got Conv2D, expected dense layers. "
-            "Export the model with --target c."
-        )
-        assert not list(tmp_path.iterdir())
 
     def test_class_names_of_any_text(self, host_compiler: CompilerFound, tmp_path: Path) -> None:
         """Class names that look like C, comments or templates, or are not ASCII, break no file."""
