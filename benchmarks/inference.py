@@ -28,6 +28,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from inference_runtimes import (
+    BATCH_HARNESS,
+    C_BATCH_CODE,
+    C_CODE,
+    CONVERT_CODE,
+    HARNESS,
+    LCE_CODE,
+    LITERT_CODE,
+    LITERT_LOOP,
+    ONNX_CODE,
+    TIMER,
+)
 from machine import machine
 
 from qhn2edge import interpreter
@@ -46,115 +58,6 @@ NETWORKS = {"64,32,10": ("auto", "nibbles"), "784,256,128,10": ("auto",)}
 BATCH_FLAGS = (("-march=native",), ("-mavx2", "-mpopcnt"), ()) if X86 else (("-march=native",), ())
 N_VECTORS = 1024
 TIMEOUT_S = 300.0
-
-TIMER = """
-import json, os, statistics, sys, time
-import numpy as np
-folder = sys.argv[1]
-x, expected = np.load(f"{folder}/x.npy"), np.load(f"{folder}/logits.npy")
-def timed(call, n_inferences):
-    call()
-    n_calls, start = 0, time.process_time()
-    while time.process_time() - start < 0.05:
-        call(); n_calls += 1
-    blocks = []
-    for _ in range(9):
-        start = time.process_time()
-        for _ in range(n_calls): call()
-        blocks.append((time.process_time() - start) / (n_calls * n_inferences))
-    return statistics.median(blocks) * 1e9
-def tell(single, batch, one, many, **more):
-    exact = np.array_equal(one(), expected[:1]) and np.array_equal(many(), expected)
-    times = {"single_ns": timed(single, 1), "batch_ns": timed(batch, len(x))}
-    print(json.dumps({**times, "exact": exact, **more}))
-"""
-
-C_CODE = """
-import ctypes
-words = np.load(f"{folder}/words.npy")
-library = ctypes.CDLL(sys.argv[2])
-out = np.zeros(expected.shape, np.int32)
-at = lambda array: array.ctypes.data_as(ctypes.c_void_p)
-x_at, out_at, n = at(words), at(out), ctypes.c_uint(len(x))
-def one():
-    library.bench(x_at, ctypes.c_uint(1), out_at); return out[:1]
-def many():
-    library.bench(x_at, n, out_at); return out
-one_vector = ctypes.c_uint(1)
-tell(lambda: library.bench(x_at, one_vector, out_at), lambda: library.bench(x_at, n, out_at), one, many)
-"""
-
-C_BATCH_CODE = """
-import ctypes
-rows = np.load(f"{folder}/rows.npy")
-call = ctypes.CDLL(sys.argv[2])[sys.argv[3]]
-out = np.zeros(expected.shape, np.int32)
-at = lambda array: array.ctypes.data_as(ctypes.c_void_p)
-x_at, out_at, n, one_row = at(rows), at(out), ctypes.c_size_t(len(x)), ctypes.c_size_t(1)
-def one():
-    call(x_at, one_row, out_at); return out[:1]
-def many():
-    call(x_at, n, out_at); return out
-tell(lambda: call(x_at, one_row, out_at), lambda: call(x_at, n, out_at), one, many)
-"""
-
-ONNX_CODE = """
-import onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = options.inter_op_num_threads = 1
-path = f"{folder}/onnx/model.onnx"
-session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-single, batch = {"x": x[:1]}, {"x": x}
-one, many = (lambda: session.run(["logits"], single)[0]), (lambda: session.run(["logits"], batch)[0])
-tell(one, many, one, many, version=onnxruntime.__version__)
-"""
-
-LITERT_CODE = """
-from importlib.metadata import version
-from ai_edge_litert.interpreter import Interpreter
-def runner(rows):
-    run = Interpreter(f"{folder}/model.tflite", num_threads=1)
-    source = run.get_input_details()[0]["index"]
-    run.resize_tensor_input(source, rows.shape)
-    run.allocate_tensors()
-    result = run.get_output_details()[0]["index"]
-    def call():
-        run.set_tensor(source, rows); run.invoke(); return run.get_tensor(result)
-    return call
-one, many = runner(x[:1].astype(np.float32)), runner(x.astype(np.float32))
-tell(one, many, one, many, version=version("ai-edge-litert"))
-"""
-
-LCE_CODE = """
-from larq_compute_engine.tflite.python.interpreter import Interpreter
-run = Interpreter(open(f"{folder}/model.lce", "rb").read(), num_threads=1)
-single, batch = x[:1].astype(np.float32), x.astype(np.float32)
-one, many = (lambda: run.predict(single)), (lambda: run.predict(batch))
-tell(one, many, one, many)
-"""
-
-CONVERT_CODE = """
-import sys
-import tensorflow as tf, larq
-model = tf.keras.models.load_model(f"{sys.argv[1]}/larq/model.keras", compile=False)
-open(f"{sys.argv[1]}/model.tflite", "wb").write(tf.lite.TFLiteConverter.from_keras_model(model).convert())
-try:
-    import larq_compute_engine as lce
-except ImportError:
-    sys.exit(0)
-open(f"{sys.argv[1]}/model.lce", "wb").write(lce.convert_keras_model(model))
-"""
-
-HARNESS = """
-#include "{name}.h"
-void bench(const uint32_t *x, unsigned n, int32_t *logits);
-void bench(const uint32_t *x, unsigned n, int32_t *logits)
-{{
-    for (unsigned i = 0u; i < n; i++) {{
-        (void){name}_logits(x + i * {NAME}_INPUT_WORDS, logits + i * {NAME}_N_LOGITS);
-    }}
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -185,11 +88,21 @@ def batch_library(model: Model, folder: Path, flags: tuple[str, ...]) -> str:
     """Export C for many inputs at once and return a shared library; ``flags`` follow -O3."""
     sources = folder / "c-batch"
     if not sources.exists():
+        name = c_name(model.name)
         export_model(model, "c-batch", sources)
-        (sources / "main.c").unlink()
+        (sources / "main.c").write_text(BATCH_HARNESS.format(name=name, NAME=name.upper()))
     target = folder / f"batch{len(list(folder.glob('batch*.so')))}.so"
     files = [str(path) for path in sorted(sources.glob("*.c"))]
     command = [*host_c_compiler().command, "-O3", *flags, "-std=c99", "-shared", "-fPIC", *files]
+    run_tool([*command, "-o", str(target)], timeout_s=TIMEOUT_S)
+    return str(target)
+
+
+def litert_loop(folder: Path) -> str:
+    """Compile the loop around LiteRT's C API."""
+    source, target = folder / "litert.c", folder / "litert.so"
+    source.write_text(LITERT_LOOP)
+    command = [*host_c_compiler().command, "-O3", "-std=c99", "-shared", "-fPIC", str(source)]
     run_tool([*command, "-o", str(target)], timeout_s=TIMEOUT_S)
     return str(target)
 
@@ -233,7 +146,7 @@ def contenders(
     ]
     found.append(Contender("onnxruntime, integers", sys.executable, ONNX_CODE))
     if litert:
-        found.append(Contender("LiteRT, float32", litert, LITERT_CODE))
+        found.append(Contender("LiteRT, float32", litert, LITERT_CODE, (litert_loop(folder),)))
     if lce:
         env = {"PYTHONPATH": lce, "TF_USE_LEGACY_KERAS": "1"}
         found.append(Contender("Larq Compute Engine", sys.executable, LCE_CODE, (), env))
@@ -276,7 +189,9 @@ def network_row(layers: str, rounds: int, litert: str | None, lce: str | None) -
 
 def _summary(found: list[dict[str, object]]) -> dict[str, object]:
     singles, batches = ([float(str(f[key])) for f in found] for key in ("single_ns", "batch_ns"))
+    loops = [float(str(f["loop_ns"])) for f in found if "loop_ns" in f]
     return {
+        "loop_ns": statistics.median(loops) if loops else None,
         "single_ns": statistics.median(singles),
         "batch_ns": statistics.median(batches),
         "single_ns_range": [min(singles), max(singles)],
@@ -292,30 +207,35 @@ def page(document: dict[str, object]) -> str:
         "",
         f"{document['machine']}; one thread; processor time, so that other work on the machine",
         f"counts little; medians of {document['rounds']} rounds; every logit equal to",
-        'the interpreter\'s. "One at a time" is a call from Python for each vector, the cost of the call',
-        f'included, with every runtime; "in batches" is {N_VECTORS:,} vectors a call, time of one vector:',
-        "for C, a loop of single inferences; for C of many at once (target c-batch), one call, which takes",
-        "four vectors at a time. Ratios are to the first row. Larq Compute Engine has binary",
-        "kernels for convolutions only, so that its dense layers run as floats, one vector after another.",
-        "LiteRT runs the same Keras model as float32.",
+        'the interpreter\'s. "From C" is a loop in C around single inferences, input and output copied; of',
+        'LiteRT through its C API (CompiledModel). Others were not measured this way. "From Python" is a',
+        "call from Python for each vector, which for our C is mostly the call itself;",
+        f'"in batches" is {N_VECTORS:,} vectors a call, time of one vector: for C, the same loop; for C of many',
+        "at once (target c-batch) one call, which takes four vectors at a time. Ratios are to the first row.",
+        "Larq Compute Engine has binary kernels for convolutions only, so that its dense layers run as",
+        "floats, one vector after another. LiteRT runs the same Keras model as float32.",
     ]
     for network in document["networks"]:  # type: ignore[attr-defined]  # read back from JSON
         first = next(iter(network["runtimes"].values()))
         lines += ["", f"## {network['network']}", ""]
         lines += [
-            "| runtime | one at a time | ratio | in batches | ratio | inputs a second |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
+            "| runtime | from C | ratio | from Python | ratio | in batches | ratio | inputs a second |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         ]
         for name, found in network["runtimes"].items():
             cells = [
                 text
-                for key in ("single_ns", "batch_ns")
-                for text in (_time(found[key]), _ratio(found[key] / first[key]))
+                for key in ("loop_ns", "single_ns", "batch_ns")
+                for text in _cells(found[key], first[key])
             ]
             version = f" {found['version']}" if found["version"] else ""
             cells.append(f"{1e9 / found['batch_ns']:,.0f}")
             lines.append(f"| {name}{version} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cells(ns: float | None, first_ns: float) -> tuple[str, str]:
+    return ("", "") if ns is None else (_time(ns), _ratio(ns / first_ns))
 
 
 def _ratio(ratio: float) -> str:
