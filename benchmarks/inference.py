@@ -210,8 +210,8 @@ def page(document: dict[str, object]) -> str:
         'the interpreter\'s. "From C" is a loop in C around single inferences, input and output copied; of',
         'LiteRT through its C API (CompiledModel). Others were not measured this way. "From Python" is a',
         "call from Python for each vector, which for our C is mostly the call itself;",
-        f'"in batches" is {N_VECTORS:,} vectors a call, time of one vector: for C, the same loop; for C of many',
-        "at once (target c-batch) one call, which takes four vectors at a time. Ratios are to the first row.",
+        f'"in batches" is {N_VECTORS:,} vectors a call, time of one: for C, the same loop; for C of many at',
+        "once (target c-batch) one call, which takes four vectors at a time. Ratios are to the first row.",
         "Larq Compute Engine has binary kernels for convolutions only, so that its dense layers run as",
         "floats, one vector after another. LiteRT runs the same Keras model as float32.",
     ]
