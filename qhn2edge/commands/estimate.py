@@ -37,8 +37,6 @@ def estimate_boards(path: Path, options: Mapping[str, Any], console: Console) ->
     first = rows[0][1]
     title = f"{model.name}, {model.architecture}, {first.style}: estimates"
     table = plain_table(_HEADER, [_row(board, found) for board, found in rows], title)
-    table.columns[0].no_wrap = True
-    table.padding = (0, 0, 0, 1)
     console.print(table)
     console.print(
         f"fits: beside the serial line of {SERVER_CELLS['ice40']} to {SERVER_CELLS['ecp5']} cells; slow: "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qhn2edge.commands.prove import cross_checked, prove, tell_proofs
 from qhn2edge.data import DataSet
 from qhn2edge.errors import ConfigError, DataError, ToolError
+from qhn2edge.link.ports import check_port
 from qhn2edge.model import Model, load_model
 from qhn2edge.report.tables import plain_table
 from qhn2edge.request import data_of
@@ -63,6 +64,8 @@ def _boards(options: Mapping[str, Any], say: Progress) -> list[Runner]:
         if options["port"] is not None:
             raise ConfigError("--port without --board", next_step="say which board is there")
         return []
+    if options["port"] is not None:
+        check_port(options["port"])
     runner = board_runner(options["board"], options["port"], say)
     lack = runner.missing()
     if lack is not None:

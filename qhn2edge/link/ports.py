@@ -74,6 +74,17 @@ def open_port(name: str, baud: int = 115_200, settle_s: float = 0.0) -> PortLine
     return PortLine(port)
 
 
+def check_port(name: str) -> None:
+    """Refuse a port that is not there, before any work is done that would need it.
+
+    Raises:
+        LinkError: there is no such port.
+        ToolError: pyserial is missing.
+    """
+    if not _exists(name):
+        raise _refused(name, FileNotFoundError(errno.ENOENT, "no such port"))
+
+
 def port_names() -> tuple[str, ...]:
     """Return the names of this machine's serial ports, sorted, without opening any.
 

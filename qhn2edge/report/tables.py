@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from qhn2edge.convolution import describe_shape, kernel_of
 from qhn2edge.layers import Affine, Relu, activation_kind
@@ -22,7 +25,64 @@ if TYPE_CHECKING:
     from qhn2edge.storage import JsonObject
 
 
-def plain_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+@dataclass(frozen=True)
+class PlainTable:
+    """A table for a terminal: rows and columns where no word has to be broken, else a list for each row.
+
+    Attributes:
+        header: column names; all empty for a table without a head.
+        cells: rows of text.
+        title: printed above, left.
+    """
+
+    header: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    title: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the form that fits the width."""
+        for blanks in (3, 2):
+            if self._least_width(blanks) <= options.max_width:
+                yield self._table(blanks)
+                return
+        if self.title:
+            yield Text(self.title)
+        for row in self.cells:
+            yield self._entry(row)
+
+    def _least_width(self, blanks: int) -> int:
+        """Return the width where every column is as wide as its longest word, with blanks between."""
+        columns = zip(self.header, *self.cells, strict=True)
+        words = (max((len(word) for cell in column for word in cell.split()), default=0) for column in columns)
+        return sum(blanks + n for n in words)
+
+    def _table(self, blanks: int) -> Table:
+        table = Table(
+            title=self.title,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, blanks - 2, 0, 1),
+            show_header=any(self.header),
+        )
+        for i, name in enumerate(self.header):
+            column = [row[i][:1] for row in self.cells]
+            numeric = bool(column) and all(first.isdigit() or first in "-+" for first in column)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in self.cells:
+            table.add_row(*map(escape, row))
+        return table
+
+    def _entry(self, row: tuple[str, ...]) -> Text:
+        """Return a row as its first cell and, below it, a line for each of the others that says something."""
+        pairs = list(zip(self.header, row, strict=True))
+        lines = [f"  {name}: {cell}" if name else f"  {cell}" for name, cell in pairs[1:] if cell]
+        return Text("\n".join([" ".join(pairs[0]).strip(), *lines]), overflow="fold")
+
+
+def plain_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
+) -> PlainTable:
     """Return a table; columns whose cells are all numbers are aligned to the right.
 
     Args:
@@ -30,19 +90,10 @@ def plain_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: 
         rows: cells, turned into text.
         title: printed above, left.
     """
-    cells = [[str(cell) for cell in row] for row in rows]
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(header)
-    )
-    for i, name in enumerate(header):
-        numeric = bool(cells) and all(row[i][:1].isdigit() or row[i][:1] in "-+" for row in cells)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*map(escape, row))
-    return table
+    return PlainTable(tuple(header), tuple(tuple(str(cell) for cell in row) for row in rows), title)
 
 
-def space_table(space: SearchSpace) -> Table:
+def space_table(space: SearchSpace) -> PlainTable:
     """Return the fields of a search space: name, bits, first and last position, meaning."""
     rows = [
         (field.name, field.n_bits, f"{field.start}..{field.stop - 1}", field.meaning)
@@ -51,7 +102,7 @@ def space_table(space: SearchSpace) -> Table:
     return plain_table(("field", "bits", "position", "meaning"), rows)
 
 
-def result_table(result: TrainingResult, logistic_regression: float) -> Table:
+def result_table(result: TrainingResult, logistic_regression: float) -> PlainTable:
     """Return the accuracies and costs of what training found, beside the optimum and a classical model."""
     figures = result.to_json()["accuracy"]
     rows: list[tuple[object, ...]] = [
@@ -83,7 +134,7 @@ def model_facts(model: Model) -> JsonObject:
     }
 
 
-def layer_table(model: Model) -> Table:
+def layer_table(model: Model) -> PlainTable:
     """Return the layers of a model: shape, levels, activation, exact accumulator range, weight bytes."""
     rows = []
     for number, facts in enumerate(model_facts(model)["layers"], start=1):

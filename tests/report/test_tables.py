@@ -14,9 +14,9 @@ from qhn2edge.model import Head, Input, Model
 from qhn2edge.report.tables import describe_activation, layer_table, model_facts, plain_table
 
 
-def shown(table: object) -> str:
+def shown(table: object, width: int = 120) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=120).print(table)
+    Console(file=stream, width=width).print(table)
     return stream.getvalue()
 
 
@@ -36,6 +36,23 @@ def test_numbers_are_aligned_right() -> None:
     lines = [line.rstrip() for line in shown(plain_table(("n", "w"), [(1, "x"), (100, "y")])).splitlines()]
     assert "  1   x" in lines[-3]
     assert "100   y" in lines[-2]
+
+
+def test_words_are_whole_at_any_width() -> None:
+    """Where columns would break a word, each row is a list; from the width on that they need, a table."""
+    table = plain_table(("name", "chip", "MHz"), [("microbit-v2", "nRF52833", 64), ("cortex-m0", "", 16)], "Boards")
+    assert shown(table, 20).splitlines() == [
+        "Boards",
+        "name microbit-v2",
+        "  chip: nRF52833",
+        "  MHz: 64",
+        "name cortex-m0",
+        "  MHz: 16",
+    ]
+    for width in range(20, 60):
+        assert {"microbit-v2", "nRF52833", "64"} <= set(shown(table, width).split()), width
+    assert "─" not in shown(table, 27)
+    assert "─" in shown(table, 28)
 
 
 def test_no_head() -> None:
