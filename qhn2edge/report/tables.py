@@ -77,7 +77,7 @@ class PlainTable:
         """Return a row as its first cell and, below it, a line for each of the others that says something."""
         pairs = list(zip(self.header, row, strict=True))
         lines = [f"  {name}: {cell}" if name else f"  {cell}" for name, cell in pairs[1:] if cell]
-        return Text("\n".join([" ".join(pairs[0]).strip(), *lines]), overflow="fold")
+        return Text("\n".join([" ".join(pairs[0]).strip(), *lines]))
 
 
 def plain_table(
