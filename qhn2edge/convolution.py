@@ -93,6 +93,23 @@ class _Windows:
         """Number of outputs."""
         return self.n_positions * self.n_channels_out
 
+    @property
+    def pixels(self) -> Int64Array:
+        """The pixel at each place of each window, int64 [n_positions, rows * columns].
+
+        Pixel y w + x is the one at row y and column x; h w stands for what is outside the image.
+        """
+        height, width, _ = self.shape
+        rows, columns = self._steps(0)[:, None, :, None], self._steps(1)[None, :, None, :]
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        return np.where(inside, rows * width + columns, height * width).reshape(self.n_positions, -1)
+
+    def _steps(self, axis: int) -> Int64Array:
+        """Return the row (axis 0) or column (1) of each place of each window, int64 [n_windows, size]."""
+        first = np.arange((self.n_rows, self.n_columns)[axis]) * self.strides[axis] - self.padding[2 * axis]
+        steps: Int64Array = first[:, None] + np.arange(self.size[axis])
+        return steps
+
 
 @dataclass(frozen=True, eq=False)
 class Conv2D(_Windows):
@@ -157,12 +174,8 @@ class Conv2D(_Windows):
     @cached_property
     def outside(self) -> NDArray[np.bool_]:
         """Which pixels of each window are outside the image, bool [n_rows, n_columns, rows, columns]."""
-        rows = np.arange(self.n_rows)[:, None] * self.strides[0] - self.padding[0] + np.arange(self.size[0])
-        columns = (
-            np.arange(self.n_columns)[:, None] * self.strides[1] - self.padding[2] + np.arange(self.size[1])
-        )
-        row_out, column_out = (rows < 0) | (rows >= self.shape[0]), (columns < 0) | (columns >= self.shape[1])
-        return row_out[:, None, :, None] | column_out[None, :, None, :]
+        outside: NDArray[np.bool_] = self.pixels == self.shape[0] * self.shape[1]
+        return outside.reshape(self.n_rows, self.n_columns, *self.size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,6 +72,21 @@ def test_interpreter_is_the_formula(model: Model, seed: int) -> None:
 
 @LAW
 @given(image_models(), st.integers(0, 2**32 - 1))
+def test_pixels_make_patches(model: Model, seed: int) -> None:
+    """A dense layer of the patches that the pixels' indices gather is the convolution."""
+    values = random_inputs(model, 2, seed).astype(np.int64)
+    for layer, trace in zip(model.layers, interpreter.trace(model, values), strict=True):
+        if isinstance(layer, Conv2D):
+            pixels = values.reshape(2, -1, layer.shape[2])
+            pixels = np.pad(pixels, ((0, 0), (0, 1), (0, 0)), constant_values=layer.pad_value)
+            patches = pixels[:, layer.pixels].reshape(-1, layer.kernel.n_in)
+            a = interpreter.accumulate(layer.kernel, patches).reshape(2, -1)
+            np.testing.assert_array_equal(a, trace.accumulators)
+        values = trace.outputs
+
+
+@LAW
+@given(image_models(), st.integers(0, 2**32 - 1))
 def test_ranges_hold(model: Model, seed: int) -> None:
     """No accumulator and no output leaves its range, on random inputs and on extremes."""
     x = np.concatenate([random_inputs(model, 40, seed), make_vectors(model, n_random=10).x[:100]])

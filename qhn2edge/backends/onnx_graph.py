@@ -72,6 +72,11 @@ class GraphBuilder:
         """Add a conversion to a NumPy type and return the name of its result."""
         return self.node("Cast", (x,), output, doc, to=int(self._element(dtype)))
 
+    def reshape(self, x: str, shape: tuple[int, ...], output: str, doc: str = "") -> str:
+        """Add a change of shape, the samples' number kept, and return the name of its result."""
+        wanted = self.constant(f"{output}_shape", np.array([0, *shape], dtype=np.int64))
+        return self.node("Reshape", (x, wanted), output, doc)
+
     def tensor(self, name: str, dtype: type[np.generic], shape: tuple[str | int, ...], doc: str = "") -> Any:  # noqa: ANN401  (a protobuf)
         """Return the description of an input or output of the graph."""
         return self._onnx.helper.make_tensor_value_info(name, self._element(dtype), shape, doc_string=doc)

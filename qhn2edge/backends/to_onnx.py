@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
@@ -14,9 +14,10 @@ from qhn2edge.backends import MODEL_FILE
 from qhn2edge.backends.graph_options import INTEGER_INPUT, GraphOptions
 from qhn2edge.backends.graph_page import page_values
 from qhn2edge.backends.onnx_graph import IR_VERSION, OPSET, GraphBuilder, save
+from qhn2edge.backends.onnx_images import patches, pooled
 from qhn2edge.backends.optional_packages import load_package
-from qhn2edge.backends.refusals import refuse_new_layers
-from qhn2edge.layers import Activation, Dense, Relu, Sign, Table
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.layers import INT32_MAX, Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Input, Model
 from qhn2edge.ranges import LayerRange
 from qhn2edge.resources import resource_text
@@ -49,6 +50,14 @@ class _Tensor:
     high: int
 
 
+@dataclass(frozen=True)
+class _Factors:
+    """What a layer multiplies: a tensor of uint8 with its zero point, or of int32 (no zero point)."""
+
+    name: str
+    zero: int | None
+
+
 def emit(model: Model, folder: Path, options: GraphOptions = INTEGER_INPUT) -> tuple[str, ...]:
     """Write a model as ONNX into a folder; equal models give equal files.
 
@@ -77,18 +86,20 @@ def onnx_model(model: Model, options: GraphOptions = INTEGER_INPUT) -> Proto:
     input ``x``           int8 (bit: -1/+1; int8) or uint8 [N, n_features]; or ``raw``, double
     dense layer           MatMulInteger of uint8 with a zero point and int8, or int32 MatMul where inputs or
                           weights are too wide; Add
+    convolution           Pad by one pixel and Gather make patches, which a dense layer takes; Reshape
+    pooling               Gather makes windows; ReduceMax, ReduceMin, or Where both are wanted
     sign                  GreaterOrEqual 0, Where
     relu                  Max, BitShift (as uint32), Min
     table                 Sub low, Clip (int64), Gather
+    affine                Mul, Add in int32, or in int64 where a product can leave int32
     output ``logits``     int32 [N, n_logits]
     output ``label``      int64 [N], the class index: ArgMax (lowest index of a tie), or logit >= 0
     ====================  =============================================================================
 
     Raises:
-        UnsupportedModelError: the model has a convolution, a pooling, or scaled logits.
+        UnsupportedModelError: a layer's windows have too many pixels.
         ToolError: the package onnx is missing.
     """
-    refuse_new_layers(model, "the ONNX export")
     onnx = load_package("onnx", "onnx")
     graph = GraphBuilder()
     n_features, input_type = model.input.n_features, _INPUT_TYPES[model.input.kind]
@@ -98,14 +109,11 @@ def onnx_model(model: Model, options: GraphOptions = INTEGER_INPUT) -> Proto:
     else:
         source = graph.tensor(INTEGERS, input_type, ("N", n_features), f"features as {model.input.kind}")
     x = _Tensor(INTEGERS, input_type, model.input.low, model.input.high)
-    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
-        last = number == len(model.dense_layers)
-        accumulators = _dense(graph, layer, x, f"layer_{number}", LOGITS if last else None)
-        if not last:
-            x = _activation(graph, layer.activation, accumulators, ranges, f"layer_{number}")
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        x = _layer(graph, layer, x, ranges, f"layer_{number}")
     _label(graph, model)
     outputs = [
-        graph.tensor(LOGITS, np.int32, ("N", model.head.n_logits), "accumulators of the last layer"),
+        graph.tensor(LOGITS, np.int32, ("N", model.head.n_logits), "what the last layer yields"),
         graph.tensor(LABEL, np.int64, ("N",), "class indices"),
     ]
     doc = f"{model.name}: binary neural network {model.architecture}, integers throughout"
@@ -145,21 +153,53 @@ def _signs(graph: GraphBuilder, condition: str, prefix: str, output: str) -> str
     return graph.node("Where", (condition, plus, minus), output, "+1 or -1")
 
 
-def _dense(graph: GraphBuilder, layer: Dense, x: _Tensor, prefix: str, output: str | None) -> str:
-    """Add a = x w^T + b and return the name of the int32 accumulators."""
+def _layer(graph: GraphBuilder, layer: Layer, x: _Tensor, ranges: LayerRange, prefix: str) -> _Tensor:
+    """Add a layer; what it yields is [N, n_out], as its inputs are [N, n_in]."""
+    match layer:
+        case MaxPool2D():
+            output = pooled(graph, layer, x.name, prefix)
+            return replace(x, name=output, low=int(ranges.out_low.min()), high=int(ranges.out_high.max()))
+        case Conv2D():
+            a = _convolution(graph, layer, x, prefix)
+            return _activation(graph, layer.activation, a, ranges, prefix)
+        case _:
+            output = LOGITS if isinstance(layer.activation, Identity) else f"{prefix}_accumulators"
+            a = _sums(graph, layer, _factors(graph, layer, x, prefix), prefix, output)
+            return _activation(graph, layer.activation, a, ranges, prefix)
+
+
+def _convolution(graph: GraphBuilder, layer: Conv2D, x: _Tensor, prefix: str) -> str:
+    """Add the dense layer of all patches and return the name of the accumulators, one row a sample."""
+    if layer.is_padded:
+        x = replace(x, low=min(x.low, layer.pad_value), high=max(x.high, layer.pad_value))
+    factors = _factors(graph, layer.kernel, x, prefix)
+    dtype, zero = (np.int32, 0) if factors.zero is None else (np.uint8, factors.zero)
+    rows = patches(graph, layer, factors.name, dtype(layer.pad_value + zero), prefix)
+    sums = _sums(graph, layer.kernel, replace(factors, name=rows), prefix, f"{prefix}_window_sums")
+    return graph.reshape(sums, (layer.n_out,), f"{prefix}_accumulators", "by row, column, unit")
+
+
+def _factors(graph: GraphBuilder, layer: Dense, x: _Tensor, prefix: str) -> _Factors:
+    """Add what turns inputs into bytes, where these and the weights are narrow enough."""
+    if max(x.high, 0) - min(x.low, 0) <= MAX_BYTE and max(map(abs, layer.levels)) <= MAX_LEVEL:
+        return _Factors(_bytes(graph, x, prefix), max(0, -x.low))
+    values = x.name if x.dtype is np.int32 else graph.cast(x.name, np.int32, f"{prefix}_inputs_int32")
+    return _Factors(values, None)
+
+
+def _sums(graph: GraphBuilder, layer: Dense, x: _Factors, prefix: str, output: str) -> str:
+    """Add a = x w^T + b, in int32, for [..., n_in], and return its name."""
     low, high = layer.levels
     weights = graph.constant(f"{prefix}_weights", layer.weights.T.astype(np.int8))
     bias = graph.constant(f"{prefix}_bias", layer.bias)
     doc = f"{layer.n_in} inputs, {layer.n_out} units, weights {low} and {high}"
-    if max(x.high, 0) - min(x.low, 0) <= MAX_BYTE and max(abs(low), abs(high)) <= MAX_LEVEL:
-        zero = graph.constant(f"{prefix}_zero_point", np.uint8(max(0, -x.low)))
-        values = _bytes(graph, x, prefix)
-        products = graph.node("MatMulInteger", (values, weights, zero), f"{prefix}_products", doc)
-    else:
+    if x.zero is None:
         wide = graph.cast(weights, np.int32, f"{prefix}_weights_int32")
-        values = x.name if x.dtype is np.int32 else graph.cast(x.name, np.int32, f"{prefix}_inputs_int32")
-        products = graph.node("MatMul", (values, wide), f"{prefix}_products", doc)
-    return graph.node("Add", (products, bias), output or f"{prefix}_accumulators", "w x + b in int32")
+        products = graph.node("MatMul", (x.name, wide), f"{prefix}_products", doc)
+    else:
+        zero = graph.constant(f"{prefix}_zero_point", np.uint8(x.zero))
+        products = graph.node("MatMulInteger", (x.name, weights, zero), f"{prefix}_products", doc)
+    return graph.node("Add", (products, bias), output, "w x + b in int32")
 
 
 def _bytes(graph: GraphBuilder, x: _Tensor, prefix: str) -> str:
@@ -177,9 +217,13 @@ def _bytes(graph: GraphBuilder, x: _Tensor, prefix: str) -> str:
 def _activation(
     graph: GraphBuilder, activation: Activation, a: str, ranges: LayerRange, prefix: str
 ) -> _Tensor:
-    """Add an activation; its result is int32."""
-    output = f"{prefix}_outputs"
+    """Add an activation; its result is int32, the last layer's the logits."""
+    output = LOGITS if isinstance(activation, Identity | Affine) else f"{prefix}_outputs"
     match activation:
+        case Identity():
+            pass  # the accumulators have the logits' name
+        case Affine():
+            _affine(graph, activation, a, ranges, prefix)
         case Sign():
             zero = graph.constant(f"{prefix}_zero", np.int32(0))
             reached = graph.node("GreaterOrEqual", (a, zero), f"{prefix}_reached", "a >= 0")
@@ -188,8 +232,6 @@ def _activation(
             _relu(graph, activation, a, prefix, output)
         case Table():
             _table(graph, activation, a, prefix, output)
-        case _:
-            raise TypeError(f"unknown activation {activation!r}")
     return _Tensor(output, np.int32, int(ranges.out_low.min()), int(ranges.out_high.max()))
 
 
@@ -218,6 +260,21 @@ def _table(graph: GraphBuilder, table: Table, a: str, prefix: str, output: str) 
     steps = graph.node("Sub", (wide, low), f"{prefix}_steps", f"a - ({table.low})")
     index = graph.node("Clip", (steps, first, last), f"{prefix}_index", f"0 to {len(table.values) - 1}")
     graph.node("Gather", (values, index), output, f"table {table.name}", axis=0)
+
+
+def _affine(graph: GraphBuilder, affine: Affine, a: str, ranges: LayerRange, prefix: str) -> None:
+    """Add scale a + offset; the logits are int32, but products before the offset need not be."""
+    scale, offset = (np.array(values, dtype=np.int64) for values in (affine.scale, affine.offset))
+    largest = max(int(np.abs(scale * end).max()) for end in (ranges.low, ranges.high))
+    dtype = np.int32 if largest <= INT32_MAX else np.int64
+    values = a if dtype is np.int32 else graph.cast(a, np.int64, f"{prefix}_wide")
+    factor = graph.constant(f"{prefix}_scale", scale.astype(dtype))
+    summand = graph.constant(f"{prefix}_offset", offset.astype(dtype))
+    scaled = graph.node("Mul", (values, factor), f"{prefix}_scaled", "a scale of each logit")
+    output = LOGITS if dtype is np.int32 else f"{prefix}_wide_logits"
+    graph.node("Add", (scaled, summand), output, "an offset of each logit")
+    if dtype is np.int64:
+        graph.cast(output, np.int32, LOGITS, "logits fit int32")
 
 
 def _label(graph: GraphBuilder, model: Model) -> None:

@@ -13,14 +13,15 @@ import numpy as np
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
-from qhn2edge.backends.float32_bounds import check_float32, reached_part
+from qhn2edge.backends.float32_bounds import check_float32, logits_dtype, reached_part
 from qhn2edge.backends.graph_options import INTEGER_INPUT, GraphOptions
 from qhn2edge.backends.graph_page import page_values
 from qhn2edge.backends.onnx_graph import IR_VERSION, OPSET, QONNX_DOMAIN, GraphBuilder, save
 from qhn2edge.backends.optional_packages import load_package
-from qhn2edge.backends.refusals import refuse_new_layers
+from qhn2edge.backends.qonnx_layers import Shape, Values, bipolar, conv, dense, image, pool, quant
+from qhn2edge.convolution import Layer, MaxPool2D
 from qhn2edge.errors import ExportError, UnsupportedModelError
-from qhn2edge.layers import Activation, Dense, Relu, Sign, Table
+from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Input, Model
 from qhn2edge.ranges import LayerRange
 from qhn2edge.resources import resource_text
@@ -60,89 +61,129 @@ def emit(model: Model, folder: Path, options: GraphOptions = INTEGER_INPUT) -> t
             next_step="use --target onnx with --raw-input, or encode the features yourself",
         )
     save(qonnx_model(model), folder / QONNX_FILE)
-    values = {**page_values(model), "opset": OPSET, "ir_version": IR_VERSION, "domain": QONNX_DOMAIN}
-    text = Template(resource_text("export", "onnx", "qonnx.md.in")).substitute(values)
+    text = Template(resource_text("export", "onnx", "qonnx.md.in")).substitute(_page(model))
     (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     modelfile.write(model, folder / MODEL_FILE)
     return (QONNX_FILE, "README.md", MODEL_FILE)
+
+
+def _page(model: Model) -> dict[str, object]:
+    shape = image_shape(model)
+    to_channels = f"x.reshape(1, *{shape}).transpose(0, 3, 1, 2)"
+    return {
+        **page_values(model),
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        "domain": QONNX_DOMAIN,
+        "shape": ", ".join(map(str, (1, *input_shape(model)))),
+        "logits_type": logits_dtype(model.kernels[-1].activation, model.ranges[-1]).__name__,
+        "call": "x.reshape(1, -1)" if shape is None else to_channels,
+    }
 
 
 def qonnx_model(model: Model) -> Proto:
     """Return a model as a QONNX ModelProto, checked; one vector at a time, float32 tensors.
 
     ==============  ===================================================================================
-    input ``x``     float32 [1, n_features]; BipolarQuant (bit) or an 8-bit Quant, which change nothing
+    input ``x``     float32 [1, n_features], or [1, channels, height, width] where the first layer takes an
+                    image; BipolarQuant (bit) or an 8-bit Quant, which change nothing
     weights -s, +s  BipolarQuant with scale s; other pairs: Quant with as few bits as hold both
-    dense layer     MatMul; Add where a bias is not 0
+    dense layer     MatMul; Add where a bias is not 0; Flatten of an image before it
+    convolution     Conv, which pads with 0 and adds biases; Pad before it for other values
+    pooling         MaxPool, between factors -1 of the channels whose smallest values are taken
     sign            BipolarQuant
     relu            Relu, Quant (unsigned, FLOOR, scale 2^shift), Mul 2^-shift
     table           MultiThreshold, where values never fall
-    ``logits``      float32 [1, n_logits], integers; the label is the caller's to pick
+    affine          Mul, Add; in float64 where float32 does not hold the logits
+    ``logits``      float32 or float64 [1, n_logits], integers; the label is the caller's to pick
     ==============  ===================================================================================
 
     Raises:
         UnsupportedModelError: float32 is not exact for the model, or a table has no form in the dialect.
         ToolError: the package onnx is missing.
     """
-    refuse_new_layers(model, "the QONNX export")
-    check_float32(model, "QONNX")
+    check_float32(model, "QONNX", scales_logits=False)
     onnx = load_package("onnx", "onnx")
     graph = GraphBuilder()
-    x = _input(graph, model.input)
-    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
-        last = number == len(model.dense_layers)
-        a = _dense(graph, layer, x, f"layer_{number}", LOGITS if last else f"layer_{number}_accumulators")
-        if not last:
-            x = _activation(graph, layer.activation, a, ranges, number)
-    source = graph.tensor(INPUT, np.float32, (1, model.input.n_features), f"features as {model.input.kind}")
-    result = graph.tensor(LOGITS, np.float32, (1, model.head.n_logits), "accumulators of the last layer")
+    x = Values(_input(graph, model.input), image_shape(model))
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        x = _layer(graph, layer, x, ranges, number)
+    shape = input_shape(model)
+    source = graph.tensor(INPUT, np.float32, (1, *shape), f"features as {model.input.kind}")
+    dtype = logits_dtype(model.kernels[-1].activation, model.ranges[-1])
+    result = graph.tensor(LOGITS, dtype, (1, model.head.n_logits), "what the last layer yields")
     doc = f"{model.name}: binary neural network {model.architecture}, integers in float32"
     made = graph.close(model, [source], [result], doc, {"qhn2edge_input": INPUT})
-    made.graph.value_info.extend(_shapes(graph, model))
+    made.graph.value_info.extend(_shapes(onnx, made))
     onnx.checker.check_model(made, full_check=False)
     return made
 
 
 def _input(graph: GraphBuilder, source: Input) -> str:
     if source.kind == "bit":
-        return _bipolar(graph, INPUT, "input", 1.0, "-1 and +1")
+        return bipolar(graph, INPUT, "input", 1.0, "-1 and +1")
     bits, signed = _INPUT_QUANTS[source.kind]
-    return _quant(graph, INPUT, "input", bits, signed=signed, doc=f"{source.low} to {source.high}")
+    return quant(graph, INPUT, "input", bits, signed=signed, doc=f"{source.low} to {source.high}")
 
 
-def _dense(graph: GraphBuilder, layer: Dense, x: str, prefix: str, output: str) -> str:
-    """Add a = x w^T + b, and return the name of a."""
-    weights = _weights(graph, layer, f"{prefix}_weights")
-    doc = f"{layer.n_in} inputs, {layer.n_out} units"
-    if not layer.bias.any():
-        return graph.node("MatMul", (x, weights), output, doc)
-    products = graph.node("MatMul", (x, weights), f"{prefix}_products", doc)
-    bias = graph.constant(f"{prefix}_bias", layer.bias.astype(np.float32))
-    return graph.node("Add", (products, bias), output, "w x + b")
+def image_shape(model: Model) -> Shape | None:
+    """Return height, width and channels of a model's inputs; None where its first layer takes a row."""
+    first = model.layers[0]
+    return None if isinstance(first, Dense) else first.shape
 
 
-def _weights(graph: GraphBuilder, layer: Dense, prefix: str) -> str:
-    low, high = layer.levels
-    doc = f"weights {low} and {high}"
-    values = layer.weights.T.astype(np.float32)
-    if low == -high:
-        signs = graph.constant(f"{prefix}_signs", values / np.float32(high))
-        return _bipolar(graph, signs, prefix, float(high), doc)
-    levels = graph.constant(f"{prefix}_levels", values)
-    bits = high.bit_length() if low >= 0 else 1 + max(1, (-low - 1).bit_length(), max(high, 0).bit_length())
-    return _quant(graph, levels, prefix, bits, signed=int(low < 0), doc=doc)
+def input_shape(model: Model) -> tuple[int, ...]:
+    """Return the shape of one input of the graph: (n_features,) or (channels, height, width)."""
+    shape = image_shape(model)
+    return (model.input.n_features,) if shape is None else (shape[2], *shape[:2])
 
 
-def _activation(graph: GraphBuilder, activation: Activation, a: str, ranges: LayerRange, number: int) -> str:
+def _layer(graph: GraphBuilder, layer: Layer, x: Values, ranges: LayerRange, number: int) -> Values:
+    prefix = f"layer_{number}"
+    if isinstance(layer, Dense):
+        is_last = isinstance(layer.activation, Identity)
+        a = dense(graph, layer, x, prefix, LOGITS if is_last else f"{prefix}_accumulators")
+        return Values(_activation(graph, layer.activation, a, ranges, number), None)
+    x = image(graph, x, layer.shape, prefix)
+    if isinstance(layer, MaxPool2D):
+        return Values(pool(graph, layer, x.name, prefix), layer.shape_out)
+    a = conv(graph, layer, x.name, prefix)
+    name = _activation(graph, layer.activation, a, ranges, number, is_image=True)
+    return Values(name, layer.shape_out)
+
+
+def _activation(
+    graph: GraphBuilder,
+    activation: Activation,
+    a: str,
+    ranges: LayerRange,
+    number: int,
+    *,
+    is_image: bool = False,
+) -> str:
     prefix = f"layer_{number}"
     match activation:
+        case Identity():
+            return a
+        case Affine():
+            return _affine(graph, activation, a, ranges, prefix)
         case Sign():
-            return _bipolar(graph, a, f"{prefix}_sign", 1.0, "sign: a >= 0 -> +1, else -1")
+            return bipolar(graph, a, f"{prefix}_sign", 1.0, "sign: a >= 0 -> +1, else -1")
         case Relu():
             return _relu(graph, activation, a, prefix, max(1, int(ranges.out_high.max()).bit_length()))
         case Table():
-            return _table(graph, activation, a, ranges, number)
-    raise TypeError(f"unknown activation {activation!r}")
+            return _table(graph, activation, a, ranges, number, "NCHW" if is_image else "NC")
+
+
+def _affine(graph: GraphBuilder, affine: Affine, a: str, ranges: LayerRange, prefix: str) -> str:
+    """Add scale a + offset, in float64 where float32 does not hold the logits."""
+    dtype = logits_dtype(affine, ranges)
+    if dtype is np.float64:
+        a = graph.cast(a, dtype, f"{prefix}_wide", "float32 does not hold the logits")
+    scale = graph.constant(f"{prefix}_scale", np.array(affine.scale, dtype=dtype))
+    offset = graph.constant(f"{prefix}_offset", np.array(affine.offset, dtype=dtype))
+    scaled = graph.node("Mul", (a, scale), f"{prefix}_scaled", "a scale of each logit")
+    return graph.node("Add", (scaled, offset), LOGITS, "an offset of each logit")
 
 
 def _relu(graph: GraphBuilder, relu: Relu, a: str, prefix: str, bits: int) -> str:
@@ -150,14 +191,14 @@ def _relu(graph: GraphBuilder, relu: Relu, a: str, prefix: str, bits: int) -> st
     positive = graph.node("Relu", (a,), f"{prefix}_relu", "max(a, 0)")
     step = 2.0**relu.shift
     doc = f"{bits} bits" + (f", steps of {step:g}" if relu.shift else "")
-    quantized = _quant(graph, positive, f"{prefix}_quant", bits, signed=0, scale=step, doc=doc)
+    quantized = quant(graph, positive, f"{prefix}_quant", bits, signed=0, scale=step, doc=doc)
     if not relu.shift:
         return quantized
     factor = graph.constant(f"{prefix}_factor", np.float32(1.0 / step))
     return graph.node("Mul", (quantized, factor), f"{prefix}_shifted", f">> {relu.shift}")
 
 
-def _table(graph: GraphBuilder, table: Table, a: str, ranges: LayerRange, number: int) -> str:
+def _table(graph: GraphBuilder, table: Table, a: str, ranges: LayerRange, number: int, layout: str) -> str:
     """Add values[clip(a - low, 0, n - 1)] as values[0] and one step for each threshold that a reaches."""
     first, thresholds = _thresholds(table, ranges, number)
     if not len(thresholds):  # a constant: one threshold that no accumulator reaches
@@ -167,13 +208,13 @@ def _table(graph: GraphBuilder, table: Table, a: str, ranges: LayerRange, number
     return graph.node(
         "MultiThreshold",
         (a, name),
-        f"layer_{number}_{_identifier(table.name)}",
+        f"layer_{number}_table",
         f"table {table.name}",
         domain=QONNX_DOMAIN,
         out_dtype=_data_type(first, highest),
         out_scale=1.0,
         out_bias=float(first),
-        data_layout="NC",
+        data_layout=layout,
     )
 
 
@@ -210,45 +251,14 @@ def _data_type(low: int, high: int) -> str:
     return f"INT{1 + max(1, (-low - 1).bit_length(), max(high, 0).bit_length())}"
 
 
-def _identifier(text: str) -> str:
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
-
-
-# ---- nodes of the dialect ----
-
-
-def _bipolar(graph: GraphBuilder, x: str, prefix: str, scale: float, doc: str) -> str:
-    factor = graph.constant(f"{prefix}_scale", np.float32(scale))
-    return graph.node("BipolarQuant", (x, factor), f"{prefix}_bipolar", doc, domain=QONNX_DOMAIN)
-
-
-def _quant(
-    graph: GraphBuilder, x: str, prefix: str, bits: int, *, signed: int, scale: float = 1.0, doc: str = ""
-) -> str:
-    inputs = (
-        x,
-        graph.constant(f"{prefix}_scale", np.float32(scale)),
-        graph.constant(f"{prefix}_zero", np.float32(0)),
-        graph.constant(f"{prefix}_bits", np.float32(bits)),
-    )
-    return graph.node(
-        "Quant",
-        inputs,
-        f"{prefix}_quantized",
-        doc,
-        domain=QONNX_DOMAIN,
-        signed=signed,
-        narrow=0,
-        rounding_mode="ROUND" if scale == 1.0 else "FLOOR",
-    )
-
-
-def _shapes(graph: GraphBuilder, model: Model) -> list[Any]:
-    """Return the shapes of all tensors between nodes; ONNX cannot infer through the dialect's nodes."""
-    shapes = {constant.name: tuple(constant.dims) for constant in graph.constants}
-    shapes[INPUT] = (1, model.input.n_features)
-    for node in graph.nodes:
-        rows, columns = shapes[node.input[0]]
-        shapes[node.output[0]] = (rows, shapes[node.input[1]][1] if node.op_type == "MatMul" else columns)
-    results = [node.output[0] for node in graph.nodes if node.output[0] != LOGITS]
-    return [graph.tensor(name, np.float32, shapes[name]) for name in results]
+def _shapes(onnx: Any, made: Proto) -> list[Any]:  # noqa: ANN401  (a module)
+    """Return the shapes of all tensors between nodes; the dialect's nodes change none."""
+    plain = type(made)()
+    plain.CopyFrom(made)
+    for node in plain.graph.node:
+        if node.domain:
+            node.op_type, node.domain = "Identity", ""
+            del node.input[1:]
+            del node.attribute[:]
+    inferred = onnx.shape_inference.infer_shapes(plain, check_type=True, strict_mode=True)
+    return list(inferred.graph.value_info)

@@ -1,8 +1,8 @@
 """Importers: other people's binarised networks come in, exactly or not at all.
 
 A reader (``from_larq.py``, ``from_qonnx.py``) runs a child process that loads the other tool, turns its
-layers into steps (``steps.py``) and puts them together (``walk.py``); ``folding.py`` and ``ordering.py``
-make integers of what is float; ``build.py`` makes the model.
+layers into steps (``steps.py``) and puts them together (``walk.py``, ``pending.py``, ``exactness.py``);
+``folding.py`` and ``ordering.py`` make integers of what is float; ``build.py`` makes the model.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from qhn2edge.errors import ModelImportError
 from qhn2edge.importers.folding import fold_signs
 from qhn2edge.importers.network import LogitTable, Network, Stage
 from qhn2edge.importers.ordering import FloatLogit, IntegerLogits, NoIntegerOrderError, integer_logits
-from qhn2edge.importers.walk import InputRequest, refusal
+from qhn2edge.importers.refusals import refusal
+from qhn2edge.importers.walk import InputRequest
 from qhn2edge.layers import Affine, Dense, Identity, Sign
 from qhn2edge.model import Head, Input, Model
 

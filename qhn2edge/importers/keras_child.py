@@ -7,6 +7,7 @@ refusal. The variables that TensorFlow reads at start are set by the caller (``f
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -20,19 +21,20 @@ import numpy as np
 from qhn2edge.errors import ModelImportError
 from qhn2edge.importers.child import CHECKS, raw_inputs, write_answer
 from qhn2edge.importers.network import Network
+from qhn2edge.importers.refusals import refusal
 from qhn2edge.importers.steps import (
     Elementwise,
     Flatten,
     FloatArray,
     Function,
     MaxPool,
+    Pad,
     Probability,
     SignOf,
     Step,
     Weights,
-    ZeroPad,
 )
-from qhn2edge.importers.walk import InputRequest, refusal, walk
+from qhn2edge.importers.walk import InputRequest, walk
 
 SIGN_CLASSES = ("SteSign", "ApproxSign", "SwishSign")
 SIGN_FUNCTIONS = ("ste_sign", "approx_sign", "swish_sign")
@@ -58,6 +60,8 @@ def _read(path: Path, request: InputRequest) -> Network:
         layers[0].input_shape[0] if isinstance(layers[0].input_shape, list) else layers[0].input_shape
     )
     shape = shape[1:]
+    if len(layers) > 1 and type(layers[1]).__name__ == "Reshape" and len(shape) == 1:
+        shape = tuple(layers.pop(1).output_shape[1:])
     if not shape or None in shape or len(shape) not in {1, 3}:
         raise ModelImportError(
             "the network's input has an unknown shape",
@@ -65,6 +69,7 @@ def _read(path: Path, request: InputRequest) -> Network:
             expected="(n,) or (height, width, channels)",
         )
     layers, steps = _steps(layers)
+    steps = _merged_pads(steps, integers=(request.scale, request.offset) == (1.0, 0.0))
     kind, stages = walk(steps, shape, request)
     q, raw = raw_inputs(kind, math.prod(shape), request)
     outputs = _run(layers, raw.reshape(-1, *shape))
@@ -130,6 +135,24 @@ def _steps(layers: list[Any]) -> tuple[list[Any], list[Step]]:
     for number, layer in enumerate(layers):
         steps += _steps_of(layer, is_last=number == len(layers) - 1)
     return layers, steps
+
+
+def _merged_pads(steps: list[Step], *, integers: bool) -> list[Step]:
+    """Replace zeros around x - v, then + v, by v around x, where that is exact: x are signs, or inputs.
+
+    Args:
+        steps: the steps.
+        integers: whether the network takes its integer inputs as they are.
+    """
+    merged: list[Step] = []
+    for step in steps:
+        merged.append(step)
+        match merged[-4:]:
+            case [*before, Elementwise(affine=(1.0, down)), Pad() as pad, Elementwise(affine=(1.0, up))]:
+                is_exact = isinstance(before[0], SignOf) if before else integers
+                if is_exact and up == -down == int(up):
+                    merged[-3:] = [dataclasses.replace(pad, value=up)]
+    return merged
 
 
 def _is_softmax(layer: Any) -> bool:  # noqa: ANN401
@@ -236,9 +259,9 @@ def _flatten(layer: Any) -> Flatten:  # noqa: ANN401
     return Flatten(layer.name)
 
 
-def _zero_pad(layer: Any) -> ZeroPad:  # noqa: ANN401
+def _zero_pad(layer: Any) -> Pad:  # noqa: ANN401
     (top, bottom), (left, right) = layer.padding
-    return ZeroPad(layer.name, (top, bottom, left, right))
+    return Pad(layer.name, (top, bottom, left, right))
 
 
 def _normalisation(layer: Any) -> Elementwise:  # noqa: ANN401

@@ -59,7 +59,7 @@ class LogitTable:
     low: Int64Array
     high: Int64Array
     step: int
-    z: NDArray[np.float32]
+    z: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)

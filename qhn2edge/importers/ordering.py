@@ -10,7 +10,7 @@ ties included, so that the lowest index wins in both. As z_l is monotone, for ea
 z_k(a) bind; together they give the bounds lower <= offset_k - offset_l <= upper of every pair, a system of
 difference constraints that Bellman and Ford's algorithm solves or refutes. The scales are z's slopes in
 steps of 2^-f; the least f for which the system has a solution is taken. What is returned satisfies all
-pairs: that is the proof.
+pairs: that is the proof. Logits that are such integers already stay what they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,11 @@ class FloatLogit:
 
     Attributes:
         a: int64 [n], the accumulators that can occur, ascending.
-        z: float32 [n], the logits.
+        z: float32 or float64 [n], the logits.
     """
 
     a: Int64Array
-    z: NDArray[np.float32]
+    z: NDArray[np.floating[Any]]
 
     @property
     def is_falling(self) -> bool:
@@ -81,11 +81,18 @@ class IntegerLogits:
 
 
 def integer_logits(logits: Sequence[FloatLogit]) -> IntegerLogits:
-    """Return integer logits with the order of the float ones.
+    """Return integer logits with the order of the float ones; the same where these are integers.
 
     Raises:
-        NoIntegerOrderError: there are none in int32.
+        NoIntegerOrderError: there are none in int32; or one logit alone, which is compared with 0, is none.
     """
+    whole = [_whole_line(logit) for logit in logits]
+    lines = [line for line in whole if line is not None]
+    if len(lines) == len(logits):
+        slope, offset = np.array(lines, dtype=np.int64).T
+        return IntegerLogits(np.abs(slope), offset, slope < 0, 0)
+    if len(logits) == 1:
+        raise NoIntegerOrderError
     rising = [logit.rising() for logit in logits]
     slopes = np.array([_slope(logit) for logit in rising])
     starts = np.array([float(logit.z[0]) for logit in rising]) - slopes * [
@@ -105,6 +112,18 @@ def integer_logits(logits: Sequence[FloatLogit]) -> IntegerLogits:
                 break
             return IntegerLogits(scale, offset, falling, bits)
     raise NoIntegerOrderError
+
+
+def _whole_line(logit: FloatLogit) -> tuple[int, int] | None:
+    """Return integers (s, o) with z = s a + o for every accumulator, or None."""
+    z = logit.z.astype(np.float64)
+    if not (np.abs(z) <= INT32_MAX).all():
+        return None
+    n_steps = max(1, int(logit.a[-1] - logit.a[0]))
+    slope = np.rint((z[-1] - z[0]) / n_steps)
+    offset = z[0] - slope * logit.a[0]
+    is_line = bool(np.array_equal(slope * logit.a + offset, z)) and float(offset).is_integer()
+    return (int(slope), int(offset)) if is_line and max(abs(slope), abs(offset)) <= INT32_MAX else None
 
 
 def _slope(logit: FloatLogit) -> float:

@@ -12,72 +12,35 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qhn2edge.errors import ModelImportError
 from qhn2edge.importers.child import raw_inputs, write_answer
 from qhn2edge.importers.network import Network
+from qhn2edge.importers.qonnx_nodes import Array, Link, constant_of, steps_of
+from qhn2edge.importers.refusals import refusal
 from qhn2edge.importers.steps import (
+    AtLeastZero,
     Elementwise,
     Flatten,
     FloatArray,
     MaxPool,
+    Pad,
     Probability,
     SignOf,
     Step,
     Weights,
 )
-from qhn2edge.importers.walk import InputRequest, refusal, walk
+from qhn2edge.importers.walk import InputRequest, walk
 
 CHECKED = 32
 """Inputs that qonnx, which is slow, is asked for."""
-ELEMENTWISE = (
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Relu",
-    "LeakyRelu",
-    "Tanh",
-    "HardSigmoid",
-    "Clip",
-    "Neg",
-    "Sigmoid",
-)
-NOTHING = ("Identity", "Dropout")
-
-Node: TypeAlias = Any
-"""An onnx NodeProto; the packages have no types."""
-Array: TypeAlias = NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Link:
-    """A node of the chain: its constants by their place among the inputs, and the rank of what it gets."""
-
-    node: Node
-    constants: Mapping[int, Array]
-    rank: int
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return str(self.node.name or self.node.output[0])
-
-    def attribute(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  (any ONNX attribute)
-        """Return an attribute's value."""
-        import onnx
-
-        for attribute in self.node.attribute:
-            if attribute.name == name:
-                return onnx.helper.get_attribute_value(attribute)
-        return default
+HEAD = "qhn2edge_head"
+"""Key of the metadata of graphs of ours, whose one logit means the second class where it is 0 or more."""
 
 
 def main() -> None:
@@ -93,17 +56,33 @@ def _read(path: Path, request: InputRequest) -> Network:
     links = _chain(graph, len(shape) + 1)
     if links and links[-1].node.op_type == "Softmax":
         links = links[:-1]
-    steps = [step for link in links for step in _steps_of(link, is_last=link is links[-1])]
+    steps = [*steps_of(links), *_decision(model)]
     request = _with_kind(request, links[0])
     kind, stages = walk(_with_scales(steps), _by_channel_last(shape), request)
     q, raw = raw_inputs(kind, math.prod(shape), request)
     q, raw = q[:CHECKED], raw[:CHECKED]
     outputs = _execute(model, graph, raw, shape, links[-1].node.output[0])
-    if outputs.shape[1] > 1:
-        labels = outputs.argmax(axis=1)
-    else:
-        labels = (outputs[:, 0] > (0.5 if isinstance(steps[-1], Probability) else 0.0)).astype(np.int64)
+    labels = _labels(outputs, steps[-1])
     return Network(kind, math.prod(shape), stages, _source(path), q, labels.astype(np.int64))
+
+
+def _decision(model: Any) -> list[Step]:  # noqa: ANN401
+    """Return how a graph of ours with one logit decides; nothing for any other graph."""
+    metadata = {entry.key: entry.value for entry in model.model.metadata_props}
+    return [AtLeastZero("the head")] if metadata.get(HEAD) == "threshold" else []
+
+
+def _labels(outputs: FloatArray, last: Step) -> Array:
+    """Return the classes of outputs [n, n_logits]."""
+    if outputs.shape[1] > 1:
+        return np.asarray(outputs.argmax(axis=1))
+    match last:
+        case AtLeastZero():
+            return np.asarray(outputs[:, 0] >= 0.0)
+        case Probability():
+            return np.asarray(outputs[:, 0] > 0.5)
+        case _:
+            return np.asarray(outputs[:, 0] > 0.0)
 
 
 def _load(path: Path) -> tuple[Any, Any]:
@@ -165,7 +144,7 @@ def _chain(graph: Any, rank: int) -> list[Link]:  # noqa: ANN401
         link = Link(node, places, rank)
         variable = [name for name in node.input if name and name not in constants]
         if not variable:
-            constants[node.output[0]] = _constant(link)
+            constants[node.output[0]] = constant_of(link)
             continue
         if variable != [current]:
             raise refusal(link.name, "it is not fed by the node before it alone: only chains are read")
@@ -177,52 +156,6 @@ def _chain(graph: Any, rank: int) -> list[Link]:  # noqa: ANN401
     return links
 
 
-def _constant(link: Link) -> Array:
-    """Return what a node of constants yields."""
-    import onnx
-
-    node, values = link.node, list(link.constants.values())
-    if node.op_type == "Constant":
-        return np.asarray(onnx.numpy_helper.to_array(link.attribute("value")))
-    if node.op_type == "BipolarQuant":
-        return np.where(values[0] >= 0, values[1], -values[1]).astype(np.float32)
-    if node.op_type == "Transpose":
-        return np.transpose(values[0], link.attribute("perm"))
-    raise refusal(link.name, f"weights that a node {node.op_type} makes are not understood")
-
-
-# ---- node by node ----
-
-
-def _steps_of(link: Link, *, is_last: bool) -> list[Step]:
-    kind = link.node.op_type
-    if kind in NOTHING:
-        return []
-    if kind == "Sigmoid" and is_last:
-        return [Probability(link.name, _function(link))]
-    if kind in {*ELEMENTWISE, "BatchNormalization"}:
-        return [_elementwise(link)]
-    if kind not in _READERS:
-        raise refusal(link.name, f"nodes {kind} are not understood")
-    return _READERS[kind](link)
-
-
-def _bipolar(link: Link) -> list[Step]:
-    scale = link.constants.get(1)
-    if scale is None or scale.size != 1 or not scale.item() > 0:
-        raise refusal(link.name, "its scale is not one constant above 0")
-
-    def sign(values: FloatArray) -> FloatArray:
-        return np.where(values >= 0, np.float32(1), np.float32(-1))
-
-    factor = float(scale.item())
-    steps: list[Step] = [SignOf(link.name, sign)]
-    if factor != 1.0:
-        # A factor of signs is one of the weights that follow.
-        steps.append(Elementwise(link.name, _function(link), per_unit=False, affine=(factor, 0.0)))
-    return steps
-
-
 def _with_scales(steps: list[Step]) -> list[Step]:
     """Return the steps with the factors of signs moved to the weights behind them."""
     found: list[Step] = []
@@ -231,6 +164,8 @@ def _with_scales(steps: list[Step]) -> list[Step]:
         if after_sign and isinstance(step, Elementwise) and step.affine:
             factor *= step.affine[0]
             continue
+        if isinstance(step, Pad):  # its number stands among signs that are scaled already
+            step = replace(step, value=step.value / factor)  # noqa: PLW2901  (the same step)
         after_sign = isinstance(step, SignOf) or (after_sign and isinstance(step, Flatten | MaxPool))
         if isinstance(step, Weights):
             found.append(replace(step, kernel=step.kernel * np.float32(factor)))
@@ -238,118 +173,6 @@ def _with_scales(steps: list[Step]) -> list[Step]:
         else:
             found.append(step)
     return found
-
-
-def _quant(link: Link) -> list[Step]:
-    scale, zero, bits = (link.constants.get(i) for i in (1, 2, 3))
-    numbers = [None if n is None or n.size != 1 else float(n.item()) for n in (scale, zero, bits)]
-    if numbers != [1.0, 0.0, 8.0]:
-        raise refusal(link.name, "it quantises to other integers than those of 8 bits")
-    return [Elementwise(link.name, lambda values: values, per_unit=False, affine=(1.0, 0.0))]
-
-
-def _matmul(link: Link) -> list[Step]:
-    if 1 not in link.constants or link.constants[1].ndim != 2:
-        raise refusal(link.name, "its second input is no constant matrix")
-    return [Weights(link.name, link.constants[1].T.astype(np.float32))]
-
-
-def _gemm(link: Link) -> list[Step]:
-    factors = link.attribute("alpha", 1.0), link.attribute("beta", 1.0), link.attribute("transA", 0)
-    if 1 not in link.constants or factors != (1.0, 1.0, 0):
-        raise refusal(link.name, "it is no plain product with a constant matrix")
-    matrix = link.constants[1] if link.attribute("transB", 0) else link.constants[1].T
-    return [Weights(link.name, matrix.astype(np.float32)), *_bias(link)]
-
-
-def _bias(link: Link) -> list[Step]:
-    if 2 not in link.constants:
-        return []
-    bias = link.constants[2].reshape(-1).astype(np.float32)
-    return [Elementwise(link.name, lambda values: values + bias)]
-
-
-def _conv(link: Link) -> list[Step]:
-    top, left, bottom, right = link.attribute("pads", [0, 0, 0, 0])
-    plain = link.attribute("group", 1) == 1 and set(link.attribute("dilations", [1])) == {1}
-    if 1 not in link.constants or link.constants[1].ndim != 4 or not plain or link.attribute("auto_pad"):
-        raise refusal(link.name, "it has groups, dilation, padding of its own choice, or no constant weights")
-    kernel = link.constants[1]
-    rows, columns = kernel.shape[2:]
-    by_channel_last = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1).astype(np.float32)
-    down, right_step = link.attribute("strides", [1, 1])
-    padding = (top, bottom, left, right)
-    return [
-        Weights(link.name, by_channel_last, (rows, columns), (down, right_step), padding),
-        *_bias(link),
-    ]
-
-
-def _max_pool(link: Link) -> list[Step]:
-    size = link.attribute("kernel_shape")
-    strides = link.attribute("strides", [1] * len(size))
-    odd = any(link.attribute("pads", [0])) or set(link.attribute("dilations", [1])) != {1}
-    if odd or link.attribute("ceil_mode", 0) or link.attribute("auto_pad") or len(size) != 2:
-        raise refusal(link.name, "its windows reach over the edge, or have gaps")
-    return [MaxPool(link.name, (size[0], size[1]), (strides[0], strides[1]))]
-
-
-def _flatten(link: Link) -> list[Step]:
-    if link.node.op_type == "Flatten":
-        is_flat = link.attribute("axis", 1) == 1
-    else:
-        wanted = link.constants.get(1)
-        is_flat = wanted is not None and wanted.size == 2
-    if not is_flat:
-        raise refusal(link.name, "it does not make one row of an image")
-    return [Flatten(link.name, "chw")]
-
-
-_READERS: dict[str, Callable[[Link], list[Step]]] = {
-    "BipolarQuant": _bipolar,
-    "Quant": _quant,
-    "MatMul": _matmul,
-    "Gemm": _gemm,
-    "Conv": _conv,
-    "MaxPool": _max_pool,
-    "Flatten": _flatten,
-    "Reshape": _flatten,
-}
-
-
-def _elementwise(link: Link) -> Elementwise:
-    constants = list(link.constants.values())
-    per_unit = any(value.size > 1 for value in constants)
-    return Elementwise(link.name, _function(link), per_unit=per_unit)
-
-
-def _function(link: Link) -> Callable[[FloatArray], FloatArray]:
-    """Return a node as a function of rows of units, run by onnxruntime; an image gets height and width 1."""
-    import onnx
-    import onnxruntime
-
-    rank = link.rank
-    variable = next(name for i, name in enumerate(link.node.input) if name and i not in link.constants)
-    tensors = [
-        onnx.numpy_helper.from_array(np.ascontiguousarray(value), link.node.input[place])
-        for place, value in link.constants.items()
-    ]
-
-    @functools.cache
-    def session() -> Any:  # noqa: ANN401
-        describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
-        shape = [None] * rank
-        source, result = (describe(name, kind, shape) for name in (variable, link.node.output[0]))
-        graph = onnx.helper.make_graph([link.node], "one", [source], [result], tensors)
-        made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-        return onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-
-    def apply(values: FloatArray) -> FloatArray:
-        shaped = values if rank == 2 else values.reshape(*values.shape, 1, 1)
-        found: FloatArray = session().run(None, {variable: shaped})[0].reshape(values.shape)
-        return found
-
-    return apply
 
 
 # ---- the network as a whole ----

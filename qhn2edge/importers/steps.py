@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray: TypeAlias = NDArray[np.float32]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+"""The tool's floats: float32, or float64 behind a conversion."""
 Function: TypeAlias = Callable[[FloatArray], FloatArray]
-"""A function of single numbers, one a unit, on float32 [n, n_units]; the tool's own arithmetic."""
+"""A function of single numbers, one a unit, on floats [n, n_units]; the tool's own arithmetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +59,23 @@ class SignOf:
     apply: Function
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaxPool:
-    """The largest of each window."""
+    """The largest of each window; the smallest for the channels in ``minimum``, bool [channels]."""
 
     name: str
     size: tuple[int, int]
     strides: tuple[int, int]
+    minimum: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
-class ZeroPad:
-    """Rows and columns of zeros at the top, bottom, left and right."""
+class Pad:
+    """Rows and columns of one number at the top, bottom, left and right."""
 
     name: str
     padding: tuple[int, int, int, int]
+    value: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,4 +94,11 @@ class Probability:
     apply: Function
 
 
-Step: TypeAlias = Weights | Elementwise | SignOf | MaxPool | ZeroPad | Flatten | Probability
+@dataclass(frozen=True)
+class AtLeastZero:
+    """The decision by one logit, a whole number: the second class where it is 0 or more."""
+
+    name: str
+
+
+Step: TypeAlias = Weights | Elementwise | SignOf | MaxPool | Pad | Flatten | Probability | AtLeastZero

@@ -4,9 +4,8 @@ The walk knows at each point what the values are: the network's inputs, signs, o
 of one integer accumulator. Whatever has no exact integer form is refused with the layer's name and the
 reason.
 
-A layer's floats are exact as long as all sums are integers (times one step) of at most 24 bits: then float32
-rounds none of them, in whatever order it adds. This is checked for every layer; behind it, all functions are
-evaluated in the tool's own float32 arithmetic.
+``exactness.py`` checks that float32 rounds none of a layer's sums; ``pending.py`` evaluates what follows them
+in the tool's own float32 arithmetic.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -22,30 +21,24 @@ from numpy.typing import NDArray
 
 from qhn2edge.data.encoder import KIND_RANGES
 from qhn2edge.errors import ModelImportError
-from qhn2edge.importers.folding import (
-    Int64Array,
-    NotAThresholdError,
-    Predicate,
-    Thresholds,
-    every_integer,
-    find_thresholds,
-)
-from qhn2edge.importers.network import LogitTable, Pooling, Stage, Window
+from qhn2edge.importers.exactness import check_exact, signs_of
+from qhn2edge.importers.folding import Int64Array
+from qhn2edge.importers.network import Pooling, Stage, Window
+from qhn2edge.importers.pending import Pending, is_falling, logit_table, thresholds
+from qhn2edge.importers.refusals import refusal
 from qhn2edge.importers.steps import (
+    AtLeastZero,
     Elementwise,
     Flatten,
-    FloatArray,
     MaxPool,
+    Pad,
     Probability,
     SignOf,
     Step,
     Weights,
-    ZeroPad,
 )
 
 INPUT, SIGNS, FLOATS = "inputs", "signs", "floats"
-EXACT_BITS = 24
-_CHUNK = 2**21
 
 
 @dataclass(frozen=True)
@@ -55,35 +48,6 @@ class InputRequest:
     kind: str = "auto"
     scale: float = 1.0
     offset: float = 0.0
-
-
-@dataclass
-class _Pending:
-    """A layer with weights whose outputs are not signs yet; see :class:`Stage`."""
-
-    weights: Weights
-    kernel: NDArray[np.int8]
-    window: Window | None
-    low: Int64Array
-    high: Int64Array
-    step: int
-    factor: NDArray[np.float64]
-    summand: NDArray[np.float64]
-    tail: list[Elementwise] = field(default_factory=list)
-    pooling: tuple[MaxPool, tuple[int, int, int], int] | None = None
-    is_flat: bool = False
-
-    def floats(self, a: Int64Array, n_functions: int | None = None) -> FloatArray:
-        """Return what the tool computes of accumulators [n, n_units]: exact sums, then its own functions."""
-        values: FloatArray = (a * self.factor + self.summand).astype(np.float32)
-        for function in self.tail[:n_functions]:
-            values = function.apply(values)
-        return values
-
-
-def refusal(name: str, why: str, next_step: str | None = None) -> ModelImportError:
-    """Return the error that names a layer and says why it has no exact integer form."""
-    return ModelImportError(f"layer {name} cannot be imported exactly: {why}", next_step=next_step)
 
 
 def walk(
@@ -120,15 +84,15 @@ class _Walker:
         self.low, self.high = KIND_RANGES[kind]
         self.scale, self.offset = Fraction(request.scale), Fraction(request.offset)
         self.stages: list[Stage] = []
-        self.pending: _Pending | None = None
-        self.padding: tuple[ZeroPad, float] | None = None
+        self.pending: Pending | None = None
+        self.padding: tuple[Pad, float] | None = None
         self.order = "hwc"
         self.flat_from: tuple[int, ...] | None = None
-        self.probability: Probability | None = None
+        self.decision: Probability | AtLeastZero | None = None
 
     def take(self, step: Step) -> None:
         """Go one layer on."""
-        if self.probability is not None:
+        if self.decision is not None:
             raise refusal(step.name, "it follows a sigmoid")
         if self.padding and not isinstance(step, Weights | SignOf):
             raise refusal(self.padding[0].name, "what it adds does not reach a convolution directly")
@@ -141,12 +105,12 @@ class _Walker:
                 self._sign(step)
             case MaxPool():
                 self._pool(step)
-            case ZeroPad():
+            case Pad():
                 self._pad(step)
             case Flatten():
                 self._flatten(step)
-            case Probability():
-                self.probability = step
+            case Probability() | AtLeastZero():
+                self.decision = step
 
     # ---- layers with weights ----
 
@@ -158,15 +122,15 @@ class _Walker:
                 "give it an input quantizer (ste_sign, approx_sign or swish_sign)",
             )
         padded = self._merged_padding(step)
-        kernel, unit = _signs_of(padded)
+        kernel, unit = signs_of(padded)
         window = self._window(padded)
         if window is None:
             kernel = self._reordered(padded, kernel)
         scale, offset = (self.scale, self.offset) if self.values == INPUT else (Fraction(1), Fraction(0))
-        _check_exact(step.name, kernel.shape[1], unit, scale, offset, (self.low, self.high))
+        check_exact(step.name, kernel.shape[1], unit, scale, offset, (self.low, self.high))
         low, high = self._ends(window)
         n_plus, n_minus = (kernel > 0).sum(axis=1), (kernel < 0).sum(axis=1)
-        self.pending = _Pending(
+        self.pending = Pending(
             padded,
             kernel,
             window,
@@ -289,7 +253,7 @@ class _Walker:
         if min(self.shape) < 1:
             raise refusal(step.name, "its window is larger than the image")
         if self.values == SIGNS and self.stages:
-            pooling = Pooling(before, step.size, step.strides, np.zeros(before[2], dtype=np.bool_))
+            pooling = Pooling(before, step.size, step.strides, _minimum(step, before[2]))
             self.stages[-1] = dataclasses.replace(
                 self.stages[-1], poolings=(*self.stages[-1].poolings, pooling)
             )
@@ -298,10 +262,10 @@ class _Walker:
         else:
             raise refusal(step.name, "it pools the network's inputs, or twice before a sign")
 
-    def _pad(self, step: ZeroPad) -> None:
+    def _pad(self, step: Pad) -> None:
         if len(self.shape) != 3 or self.padding is not None:
             raise refusal(step.name, "its inputs are no image, or padded already")
-        self.padding = (step, 0.0)
+        self.padding = (step, step.value)
 
     def _flatten(self, step: Flatten) -> None:
         if len(self.shape) == 3:
@@ -320,15 +284,15 @@ class _Walker:
         def is_plus(a: Int64Array) -> NDArray[np.bool_]:
             return step.apply(pending.floats(a)) > 0
 
-        signs = _thresholds(pending, is_plus)
+        signs = thresholds(pending, is_plus)
         stage = Stage(pending.weights.name, pending.kernel, pending.window, signs)
         if pending.pooling is None:
             return stage
         pool, shape, n_before = pending.pooling
-        minimum = signs.falling != _is_falling(pending, n_before)
+        minimum = signs.falling ^ is_falling(pending, n_before) ^ _minimum(pool, shape[2])
         return dataclasses.replace(stage, poolings=(Pooling(shape, pool.size, pool.strides, minimum),))
 
-    def _closed(self) -> _Pending:
+    def _closed(self) -> Pending:
         pending, self.pending = self.pending, None
         if pending is None:  # only after a programming error: floats come from a layer with weights
             raise ModelImportError("the network has a sign of nothing")
@@ -348,95 +312,31 @@ class _Walker:
             raise refusal(pending.weights.name, "the last layer with weights is no dense layer")
         if len(pending.kernel) == 1:
             return (*self.stages, self._two_classes(pending))
-        if self.probability is not None:
-            raise refusal(self.probability.name, "a sigmoid is understood after one logit only")
-        a = every_integer(pending.low, pending.high, pending.step)
-        n_rows = max(1, _CHUNK // len(pending.low))
-        blocks = [pending.floats(a[i : i + n_rows]) for i in range(0, len(a), n_rows)]
-        table = LogitTable(pending.low, pending.high, pending.step, np.concatenate(blocks).T.copy())
-        return (*self.stages, Stage(pending.weights.name, pending.kernel, logits=table))
+        if isinstance(self.decision, Probability):
+            raise refusal(self.decision.name, "a sigmoid is understood after one logit only")
+        return (*self.stages, _with_logits(pending))
 
-    def _two_classes(self, pending: _Pending) -> Stage:
+    def _two_classes(self, pending: Pending) -> Stage:
         """Return the stage of one logit: the second class where it is above 0, or its sigmoid above 1/2."""
-        probability = self.probability
+        decision = self.decision
+        if isinstance(decision, AtLeastZero):
+            return _with_logits(pending)
 
         def is_second(a: Int64Array) -> NDArray[np.bool_]:
             values = pending.floats(a)
-            return values > 0 if probability is None else probability.apply(values) > 0.5
+            return values > 0 if decision is None else decision.apply(values) > 0.5
 
-        return Stage(pending.weights.name, pending.kernel, signs=_thresholds(pending, is_second))
-
-
-def _thresholds(pending: _Pending, predicate: Predicate) -> Thresholds:
-    try:
-        return find_thresholds(predicate, pending.low, pending.high)
-    except NotAThresholdError as error:
-        name = pending.tail[-1].name if pending.tail else pending.weights.name
-        raise refusal(name, f"the sign of its unit {error.unit} changes more than once") from error
+        return Stage(pending.weights.name, pending.kernel, signs=thresholds(pending, is_second))
 
 
-def _is_falling(pending: _Pending, n_functions: int) -> NDArray[np.bool_]:
-    """Return the units whose first functions reverse the order of numbers.
-
-    Raises:
-        ModelImportError: a unit's functions neither keep nor reverse it.
-    """
-    a = every_integer(pending.low, pending.high)
-    n_rows = max(2, _CHUNK // len(pending.low))
-    ends = pending.floats(np.stack([pending.low, pending.high]), n_functions)
-    falling: NDArray[np.bool_] = ends[1] < ends[0]
-    for start in range(0, max(1, len(a) - 1), n_rows - 1):
-        values = pending.floats(a[start : start + n_rows], n_functions)
-        rises = np.diff(np.where(falling, -values, values), axis=0)
-        if (rises < 0).any() or np.isnan(rises).any():
-            name = pending.tail[n_functions - 1].name
-            raise refusal(name, "what is pooled neither rises nor falls with the accumulator")
-    return falling
+def _with_logits(pending: Pending) -> Stage:
+    return Stage(pending.weights.name, pending.kernel, logits=logit_table(pending))
 
 
-def _signs_of(step: Weights) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Return a kernel's signs, int8 [n_units, n_inputs], and its units' factors.
-
-    Raises:
-        ModelImportError: a unit's weights are not plus and minus one number.
-    """
-    sizes = np.abs(step.kernel)
-    unit = sizes.max(axis=1)
-    if not (np.isfinite(unit).all() and (unit > 0).all() and (sizes == unit[:, None]).all()):
-        raise refusal(
-            step.name,
-            "its weights are not plus and minus one number",
-            "use a kernel quantizer of the sign (ste_sign, approx_sign or swish_sign)",
-        )
-    return np.where(step.kernel > 0, 1, -1).astype(np.int8), unit.astype(np.float64)
-
-
-def _check_exact(
-    name: str,
-    n_inputs: int,
-    unit: NDArray[np.float64],
-    scale: Fraction,
-    offset: Fraction,
-    ends: tuple[int, int],
-) -> None:
-    """Refuse sums that float32 rounds: they would depend on the order in which a tool adds.
-
-    All terms unit (scale q + offset) are multiples of one power of two; n of them are at most 2^24 of it.
-    """
-    common = math.gcd(scale.numerator * offset.denominator, offset.numerator * scale.denominator)
-    step = Fraction(common & -common, scale.denominator * offset.denominator)
-    largest = max(abs(scale * end + offset) for end in ends) / step
-    odd_part = max(_odd_part(number) for number in set(unit.tolist()))
-    if n_inputs * largest * odd_part > 2**EXACT_BITS:
-        what = "its weights" if odd_part > 1 else "its inputs"
-        raise refusal(
-            name,
-            f"float32 rounds its sums, because {what} are not integers times a power of two of few bits",
-            "use weights of -1 and +1 and inputs that are integers, or integers times a power of two",
-        )
-
-
-def _odd_part(number: float) -> int:
-    """Return the odd integer m of number = m 2^e."""
-    numerator = Fraction(number).numerator
-    return numerator // (numerator & -numerator)
+def _minimum(step: MaxPool, n_channels: int) -> NDArray[np.bool_]:
+    """Return the channels of which a pooling takes the smallest value."""
+    if step.minimum is None:
+        return np.zeros(n_channels, dtype=np.bool_)
+    if step.minimum.size not in {1, n_channels}:
+        raise refusal(step.name, "what is around it does not fit the channels of its inputs")
+    return np.broadcast_to(step.minimum, n_channels)

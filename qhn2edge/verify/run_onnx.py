@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from qhn2edge.backends.optional_packages import lack_of, load_package
 from qhn2edge.backends.to_onnx import LABEL, LOGITS, ONNX_FILE, RAW, emit
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
 from qhn2edge.errors import ToolError
+from qhn2edge.layers import Affine, Dense, Identity
 from qhn2edge.model import Input, Model
 from qhn2edge.storage import sha256
 from qhn2edge.verify.exported import graph_of
@@ -19,6 +21,8 @@ from qhn2edge.verify.results import LayerValues, RunResult
 
 PACKAGES = ("onnx", "onnxruntime")
 _BLOCK_ROWS = 4096
+_BLOCK_VALUES = 2**26
+"""Values of the largest tensor; all patches of an image are made at once."""
 _FATAL_ONLY = 4
 """Severity of onnxruntime's log; its errors arrive as exceptions too."""
 
@@ -43,7 +47,8 @@ def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunRe
     """
     content, proto = graph_of(model, folder, ONNX_FILE, emit)
     session = _session(proto)
-    blocks = [_answers(session, model, x[i : i + _BLOCK_ROWS]) for i in range(0, len(x), _BLOCK_ROWS)]
+    n_rows = block_rows(model, _BLOCK_ROWS, _BLOCK_VALUES)
+    blocks = [_answers(session, model, x[i : i + n_rows]) for i in range(0, len(x), n_rows)]
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(block[LABEL] for block in blocks)])
     empty = np.empty((0, model.head.n_logits), dtype=np.int64)
     logits = np.concatenate([empty, *(block[LOGITS] for block in blocks)])
@@ -60,18 +65,36 @@ def trace(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> lis
         ExportError, ToolError: as :func:`run`.
     """
     _, proto = graph_of(model, folder, ONNX_FILE, emit)
-    hidden = range(1, len(model.layers))
-    names = [f"layer_{number}_{what}" for number in hidden for what in ("accumulators", "outputs")]
+    names = [_names(layer, f"layer_{number}") for number, layer in enumerate(model.layers, start=1)]
     inner = {tensor.name: tensor for tensor in proto.graph.value_info}
-    if not set(names) <= set(inner):
+    wanted = {name for pair in names for name in pair} - {LOGITS}
+    if not wanted <= set(inner):
         return []
-    proto.graph.output.extend(inner[name] for name in names)
+    proto.graph.output.extend(inner[name] for name in sorted(wanted))
     found = _answers(_session(proto), model, x[None, :])
-    layers = [
-        LayerValues(found[f"layer_{number}_accumulators"][0], found[f"layer_{number}_outputs"][0])
-        for number in hidden
-    ]
-    return [*layers, LayerValues(found[LOGITS][0], found[LOGITS][0])]
+    return [LayerValues(found[accumulators][0], found[outputs][0]) for accumulators, outputs in names]
+
+
+def _names(layer: Layer, prefix: str) -> tuple[str, str]:
+    """Return the names of a layer's accumulators and outputs; of a pooling they are the same."""
+    match layer:
+        case MaxPool2D():
+            return f"{prefix}_outputs", f"{prefix}_outputs"
+        case Dense(activation=Identity()):
+            return LOGITS, LOGITS
+        case Dense(activation=Affine()):
+            return f"{prefix}_accumulators", LOGITS
+        case _:
+            return f"{prefix}_accumulators", f"{prefix}_outputs"
+
+
+def block_rows(model: Model, most_rows: int, most_values: int) -> int:
+    """Return how many vectors to run at a time so that no tensor has more values, if one vector's has not."""
+    widest = max(
+        layer.n_positions * layer.kernel.n_in if isinstance(layer, Conv2D) else layer.n_in
+        for layer in model.layers
+    )
+    return max(1, min(most_rows, most_values // max(widest, *(layer.n_out for layer in model.layers))))
 
 
 def raw_features(source: Input, x: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from graph_models import ACTIVATIONS, hidden_model, mixed_model, single_model
+from graph_models import ACTIVATIONS, hidden_model, image_model, mixed_model, reshaped_model, single_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_strategies import image_models
 from numpy.typing import NDArray
-from strategies import models, random_dense, random_inputs
+from strategies import ENCODERS, models, random_dense, random_inputs
 
 from qhn2edge import interpreter
 from qhn2edge.backends import BACKENDS, export_model, find_backend, target_of
@@ -23,13 +25,15 @@ from qhn2edge.backends.graph_options import GraphOptions
 from qhn2edge.backends.onnx_graph import IR_VERSION, OPSET, properties_of
 from qhn2edge.backends.to_onnx import ONNX_FILE, onnx_model
 from qhn2edge.commands.models import export_options
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.data.encoder import Encoder
-from qhn2edge.errors import ConfigError, ToolError
-from qhn2edge.layers import Identity, Table
+from qhn2edge.errors import ConfigError, ToolError, UnsupportedModelError
+from qhn2edge.layers import Affine, Identity, Sign, Table
 from qhn2edge.model import Head, Input, Model, load_model
 from qhn2edge.verify.vectors import corners
 
 LAW = settings(max_examples=120, deadline=None)
+IMAGES = settings(max_examples=40, deadline=None)
 RAW = GraphOptions(raw_input=True)
 
 Load = Callable[[str], ModuleType]
@@ -111,6 +115,98 @@ class TestIntegers:
         """Logits at the ends of int32 come out as they are."""
         model = single_model(bias)
         assert_equal(onnxruntime, model, corners(model.input))
+
+
+class TestImages:
+    @IMAGES
+    @given(model=image_models(), seed=st.integers(0, 2**32 - 1))
+    def test_equal_to_the_interpreter(self, onnxruntime: ModuleType, model: Model, seed: int) -> None:
+        """Any convolutions, poolings and scaled logits, any input: all integers are the interpreter's."""
+        assert_equal(
+            onnxruntime, model, np.concatenate([corners(model.input), random_inputs(model, 20, seed)])
+        )
+
+    @settings(IMAGES, max_examples=15)
+    @given(model=image_models(), seed=st.integers(0, 2**32 - 1))
+    def test_raw_input(self, onnxruntime: ModuleType, model: Model, seed: int) -> None:
+        """The graph with the encoder is the interpreter after the encoder, on images too."""
+        raw = np.random.default_rng(seed).normal(size=(10, model.input.n_features)) * 3
+        logits, _ = run(onnxruntime, onnx_model(model, RAW), raw)
+        np.testing.assert_array_equal(logits, interpreter.logits(model, model.input.encoder.encode(raw)))
+
+    @settings(IMAGES, max_examples=15)
+    @given(model=image_models())
+    def test_is_clean(self, need: Load, model: Model) -> None:
+        """Checker and strict inference accept the graph; what is between layers is a row a sample."""
+        onnx = need("onnx")
+        graph = onnx_model(model)
+        onnx.checker.check_model(graph, full_check=True)
+        shapes = {
+            tensor.name: [d.dim_value or d.dim_param for d in tensor.type.tensor_type.shape.dim]
+            for tensor in graph.graph.value_info
+        }
+        assert {node.name for node in graph.graph.node} <= {*shapes, "logits", "label"}
+        for number, layer in enumerate(model.layers[:-1], start=1):
+            assert shapes[f"layer_{number}_outputs"] == ["N", layer.n_out]
+
+    @pytest.mark.parametrize("kind", ["bit", "uint8", "int8"])
+    @pytest.mark.parametrize("minimum", [(0, 0, 0), (1, 1, 1), (0, 1, 0)])
+    def test_poolings_of_inputs(self, onnxruntime: ModuleType, kind: str, minimum: tuple[int, ...]) -> None:
+        """Inputs of every kind are pooled, the largest, the smallest, or some of both."""
+        pool = MaxPool2D((4, 4, 3), (3, 2), (1, 2), np.array(minimum, dtype=np.uint8))
+        last = random_dense(np.random.default_rng(1), pool.n_out, 2, (-1, 1), Identity())
+        model = Model("pool", Input(48, ENCODERS[kind]), (pool, last), Head("argmax", ("a", "b")))
+        assert_equal(onnxruntime, model, random_inputs(model, 60, 1))
+
+    @pytest.mark.parametrize("pad_value", [-1, 0, 1])
+    @pytest.mark.parametrize("kind", ["bit", "uint8", "int8"])
+    def test_what_stands_around_signs(self, onnxruntime: ModuleType, kind: str, pad_value: int) -> None:
+        """-1, +1 and the 0 that is neither."""
+        model = image_model(kind=kind, pad_value=pad_value)
+        assert_equal(onnxruntime, model, random_inputs(model, 100, 2))
+
+    def test_images_of_other_shapes(self, onnxruntime: ModuleType) -> None:
+        """Features keep their order where an image follows a row, or an image of another shape."""
+        assert_equal(onnxruntime, reshaped_model(), random_inputs(reshaped_model(), 200, 1))
+
+    @pytest.mark.parametrize(
+        ("bias", "scale", "offset", "wide"),
+        [
+            (0, 7, -3, False),
+            (0, -(2**29), 1, False),
+            (4000, 2**20, -(2**31), True),
+            (-4000, 2**20, 2**31 - 1, True),
+        ],
+    )
+    def test_scaled_logits(
+        self, onnxruntime: ModuleType, bias: int, scale: int, offset: int, wide: bool
+    ) -> None:
+        """Products that leave int32 before an offset brings them back go through int64."""
+        single = single_model(bias)
+        layer = replace(single.dense_layers[0], activation=Affine((scale,), (offset,)))
+        model = replace(single, layers=(layer,))
+        assert_equal(onnxruntime, model, corners(model.input))
+        assert ("layer_1_wide" in {node.name for node in onnx_model(model).graph.node}) == wide
+
+    def test_too_many_windows(self) -> None:
+        """Windows whose indices would fill memory are refused."""
+        kernel = random_dense(np.random.default_rng(0), 100 * 100, 1, (-1, 1), Sign())
+        conv = Conv2D(kernel, (250, 250, 1), (100, 100))
+        last = random_dense(np.random.default_rng(0), conv.n_out, 1, (-1, 1), Identity())
+        model = Model("w", Input(62_500, ENCODERS["bit"]), (conv, last), Head("threshold", ("a", "b")))
+        with pytest.raises(UnsupportedModelError, match=r"windows of layer 1 .* for ONNX: got 228,010,000"):
+            onnx_model(model)
+
+    def test_the_operators(self) -> None:
+        """Images add no operator but these, which the proofs interpret."""
+        kinds = {node.op_type for node in onnx_model(image_model()).graph.node}
+        dense = {node.op_type for node in onnx_model(mixed_model()).graph.node}
+        assert kinds - dense == {"Reshape", "Pad", "ReduceMax", "ReduceMin", "Mul"}
+
+    def test_the_page(self, tmp_path: Path) -> None:
+        """The page says in which order the features of an image are."""
+        text = (export_model(image_model(), "onnx", tmp_path / "out") / "README.md").read_text("utf-8")
+        assert "Images of 6 x 5 with 2 channels: feature (y * 5 + x) * 2 + k is row y, column x" in text
 
 
 def tie_features(encoder: Encoder, n_features: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_models import hidden_model, mixed_model, single_model
+from graph_models import hidden_model, image_model, mixed_model, reshaped_model, single_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_strategies import image_models
 from numpy.typing import NDArray
 from strategies import models, random_dense, random_inputs
 
@@ -21,8 +22,9 @@ from qhn2edge.backends import export_model, target_of
 from qhn2edge.backends.graph_options import GraphOptions
 from qhn2edge.backends.onnx_graph import properties_of
 from qhn2edge.backends.to_qonnx import QONNX_FILE, qonnx_model
+from qhn2edge.convolution import Conv2D
 from qhn2edge.errors import ExportError
-from qhn2edge.layers import Identity, Relu, Sign, Table
+from qhn2edge.layers import Affine, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.verify import run_qonnx
 from qhn2edge.verify.vectors import corners
@@ -93,6 +95,77 @@ class TestIntegers:
         assert_equal(model, corners(model.input))
         with pytest.raises(ExportError, match=r"layer 1 is not exact in QONNX.*got up to 16,777,217"):
             qonnx_model(single_model(2**24 - 1))
+
+
+class TestImages:
+    @settings(max_examples=20, deadline=None)
+    @given(model=image_models(), seed=st.integers(0, 2**32 - 1))
+    def test_equal_to_the_interpreter(self, model: Model, seed: int) -> None:
+        """Any convolutions, poolings and scaled logits: the integers are the interpreter's."""
+        assert_equal(model, np.concatenate([corners(model.input), random_inputs(model, 10, seed)]))
+
+    @pytest.mark.parametrize("pad_value", [-1, 0, 1])
+    @pytest.mark.parametrize("kind", ["bit", "uint8", "int8"])
+    def test_what_stands_around_signs(self, kind: str, pad_value: int) -> None:
+        """0 is the convolution's own padding; -1 and +1 come from a Pad before it."""
+        model = image_model(kind=kind, pad_value=pad_value)
+        assert_equal(model, random_inputs(model, 60, 2))
+        found = nodes(model)
+        pads = {a.name: list(a.ints) for a in found["layer_3_accumulators"].attribute}["pads"]
+        assert pads == ([0] * 4 if pad_value else [1, 2, 0, 1])
+        assert ("layer_3_padded" in found) == bool(pad_value)
+
+    def test_images_of_other_shapes(self) -> None:
+        """Features keep their order where an image follows a row, or an image of another shape."""
+        assert_equal(reshaped_model(), random_inputs(reshaped_model(), 200, 1))
+
+    @pytest.mark.parametrize(
+        ("offset", "dtype"), [(2**24 - 3, "float32"), (2**24 - 2, "float64"), (2**30, "float64")]
+    )
+    def test_scaled_logits(self, tmp_path: Path, offset: int, dtype: str) -> None:
+        """Logits that float32 does not hold are float64, and the page says so."""
+        single = single_model(0)
+        layer = replace(
+            single.dense_layers[0], bias=np.ones(1, dtype=np.int32), activation=Affine((1,), (offset,))
+        )
+        model = replace(single, layers=(layer,))
+        assert_equal(model, corners(model.input))
+        page = (export_model(model, "qonnx", tmp_path / "out") / "README.md").read_text("utf-8")
+        assert f"integers, exact in {dtype}" in page
+
+    def test_sums_are_still_bounded(self) -> None:
+        """A convolution whose sums float32 could round is refused by its number."""
+        model = image_model()
+        first = model.layers[0]
+        assert isinstance(first, Conv2D)
+        bias = np.full(5, 2**24, dtype=np.int32)
+        wide = replace(first, kernel=replace(first.kernel, bias=bias))
+        with pytest.raises(ExportError, match=r"layer 1 is not exact in QONNX: its sums can be rounded"):
+            qonnx_model(replace(model, layers=(wide, *model.layers[1:])))
+
+    def test_every_shape_is_told(self, need: Load) -> None:
+        """The graph takes images channels first, and tells every tensor's shape as qonnx infers it."""
+        made = qonnx_model(image_model(pad_value=1))
+        wrapper = need("qonnx.core.modelwrapper").ModelWrapper(made)
+        told = {name: wrapper.get_tensor_shape(name) for node in made.graph.node for name in node.output}
+        inferred = wrapper.transform(need("qonnx.transformation.infer_shapes").InferShapes())
+        assert told == {name: inferred.get_tensor_shape(name) for name in told}
+        assert wrapper.get_tensor_shape("x") == [1, 2, 6, 5]
+
+    @pytest.mark.filterwarnings("ignore:Could not find weight init")  # of BipolarQuant: a Transpose stays
+    def test_survives_channels_last(self, need: Load) -> None:
+        """What hls4ml asks for, a conversion to channels last, takes the graph and computes the same."""
+        model = image_model(pad_value=1)
+        clean = need("qonnx.util.cleanup").cleanup_model(
+            need("qonnx.core.modelwrapper").ModelWrapper(qonnx_model(model))
+        )
+        last = clean.transform(need("qonnx.transformation.channels_last").ConvertToChannelsLastAndClean())
+        for row in random_inputs(model, 4, 0):
+            source = {
+                last.graph.input[0].name: row.reshape(1, 6, 5, 2).transpose(0, 3, 1, 2).astype(np.float32)
+            }
+            (logits,) = need("qonnx.core.onnx_exec").execute_onnx(last, source).values()
+            np.testing.assert_array_equal(logits, interpreter.logits(model, row[None, :]))
 
 
 class TestRefusals:

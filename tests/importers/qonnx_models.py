@@ -20,12 +20,12 @@ class Chain:
         self.constants: list[Any] = []
         self.last = "x"
 
-    def constant(self, value: Any) -> str:  # noqa: ANN401  (anything numpy takes)
+    def constant(self, value: Any, dtype: type[np.generic] = np.float32) -> str:  # noqa: ANN401  (for numpy)
         """Add a constant."""
         import onnx
 
         name = f"c{len(self.constants)}"
-        self.constants.append(onnx.numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
         return name
 
     def node(self, kind: str, *constants: Any, **attributes: Any) -> Chain:  # noqa: ANN401
@@ -74,7 +74,8 @@ class Chain:
 
         describe = onnx.helper.make_tensor_value_info
         source = describe("x", onnx.TensorProto.FLOAT, (1, *self.shape))
-        result = describe(self.last, onnx.TensorProto.FLOAT, None)
+        is_wide = any(node.op_type == "Cast" for node in self.nodes)
+        result = describe(self.last, onnx.TensorProto.DOUBLE if is_wide else onnx.TensorProto.FLOAT, None)
         graph = onnx.helper.make_graph(self.nodes, "net", [source], [result], self.constants)
         opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(QONNX, 1)]
         onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
@@ -83,8 +84,11 @@ class Chain:
 def main() -> None:
     """Save all networks."""
     folder = Path(sys.argv[1])
-    for name, chain in (("dense", dense()), ("images", images()), ("quantised", quantised())):
-        chain.save(folder / f"{name}.onnx")
+    for build in (dense, images, quantised, padded, turned):
+        build().save(folder / f"{build.__name__}.onnx")
+    pads = Chain((1, 4, 4), 1)
+    pads.node("Pad", pads.constant([0, 1, 0, 0, 0, 0, 0, 0], np.int64)).save(folder / "pads.onnx")
+    Chain((6,), 1).node("Cast", to=6).save(folder / "casts.onnx")
     two_paths().save(folder / "branch.onnx")
     Chain((6,), 1).node("MatMul", np.ones((6, 2)) * 0.3).save(folder / "scaled.onnx")
     Chain((6,), 1).node("Sin").save(folder / "sine.onnx")
@@ -113,6 +117,26 @@ def images() -> Chain:
     chain.node("Conv", chain.weights(6, 5, 3, 2), chain.rng.normal(size=6), pads=[1, 0, 1, 0]).sign()
     chain.node("Flatten", axis=1)
     return chain.node("MatMul", chain.weights(48, 3)).norm(3, 3)
+
+
+def padded() -> Chain:
+    """Return signs of one half in images, padded with one of them, and logits in float64."""
+    chain = Chain((2, 5, 4), 5).sign(0.5)
+    chain.node("Pad", chain.constant([0, 0, 1, 0, 0, 0, 1, 2], np.int64), -0.5)
+    chain.node("Conv", chain.weights(4, 2, 2, 3)).norm(4, 3).sign()
+    chain.node("Flatten", axis=1).node("MatMul", chain.weights(96, 3)).node("Cast", to=11)
+    name = chain.constant([0.1, 2.5, -3.0], np.float64)
+    return chain.node("Add", name)
+
+
+def turned() -> Chain:
+    """Return poolings of smallest values, as largest ones of negated values: of floats, and of signs."""
+    chain = Chain((2, 8, 8), 6)
+    factors = np.array([1, -1, -1, 1, -1])[:, None, None]
+    chain.node("Conv", chain.weights(5, 2, 3, 3)).node("Mul", factors)
+    chain.node("MaxPool", kernel_shape=[2, 2], strides=[1, 1]).node("Mul", factors).norm(5, 300).sign()
+    chain.node("Mul", -1.0).node("MaxPool", kernel_shape=[2, 2], strides=[1, 1]).node("Mul", -1.0)
+    return chain.node("Flatten", axis=1).node("MatMul", chain.weights(80, 3)).norm(3, 3)
 
 
 def two_paths() -> Chain:

@@ -20,7 +20,7 @@ from qhn2edge.importers.network import Network
 from qhn2edge.importers.walk import InputRequest
 from qhn2edge.toolchain import run_tool
 
-NAMES = ("dense", "images", "quantised", "branch", "scaled", "sine")
+NAMES = ("dense", "images", "quantised", "padded", "turned", "branch", "scaled", "sine", "pads", "casts")
 Found = dict[str, Network | ModelImportError]
 
 
@@ -37,7 +37,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], Module
     return dict(zip(NAMES, from_qonnx.read(paths, InputRequest()), strict=True))
 
 
-@pytest.mark.parametrize("name", ["dense", "images", "quantised"])
+@pytest.mark.parametrize("name", ["dense", "images", "quantised", "padded", "turned"])
 def test_classes_are_those_of_qonnx(found: Found, name: str) -> None:
     """The interpreter gives every vector the class of qonnx, whose images are channel by channel."""
     network = found[name]
@@ -63,12 +63,30 @@ def test_what_the_layers_become(found: Found) -> None:
     assert pool.takes_minimum.any()
 
 
+def test_what_paddings_and_poolings_become(found: Found) -> None:
+    """A sign's factor is that of what pads it; channels between factors -1 take the smallest."""
+    padded, turned = found["padded"], found["turned"]
+    assert isinstance(padded, Network)
+    assert isinstance(turned, Network)
+    conv, _ = build_model(padded, InputRequest(), "padded").layers
+    assert isinstance(conv, Conv2D)
+    assert (conv.padding, conv.pad_value) == ((1, 1, 0, 2), -1)
+    _, first, second, _ = build_model(turned, InputRequest(), "turned").layers
+    assert isinstance(first, MaxPool2D)
+    assert isinstance(second, MaxPool2D)
+    assert first.takes_minimum.any()
+    assert not first.takes_minimum.all()
+    assert second.takes_minimum.all()
+
+
 @pytest.mark.parametrize(
     ("name", "layer", "why"),
     [
         ("branch", "layer Add_3 ", "only chains are read"),
         ("scaled", "layer MatMul_0 ", "float32 rounds its sums"),
         ("sine", "layer Sin_0 ", "nodes Sin are not understood"),
+        ("pads", "layer Pad_0 ", "it does not add rows and columns of one number to an image"),
+        ("casts", "layer Cast_0 ", "it converts to a type that is neither float32 nor float64"),
     ],
 )
 def test_refusals(found: Found, name: str, layer: str, why: str) -> None:

@@ -91,3 +91,30 @@ def test_contradictions_are_refused() -> None:
     straight = FloatLogit(a, np.array([0.5, 4, 8, 10.5], dtype=F32))
     with pytest.raises(NoIntegerOrderError):
         integer_logits([curved, straight, FloatLogit(a, np.array([0.2, 0.3, 10.2, 10.3], dtype=F32))])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(LAW, max_examples=60)
+@given(units=st.lists(st.tuples(st.integers(-90, 90), st.integers(-900, 900)), min_size=1, max_size=5))
+def test_whole_logits_stay(dtype: type[np.float32 | np.float64], units: list[tuple[int, int]]) -> None:
+    """Logits that are integers are kept as they are, one alone too."""
+    a = np.arange(-8, 9, 2, dtype=np.int64)
+    found = integer_logits([FloatLogit(a, (s * a + o).astype(dtype)) for s, o in units])
+    signs = np.where(found.falling, -1, 1)
+    assert list(zip((signs * found.scale).tolist(), found.offset.tolist(), strict=True)) == units
+    assert found.fraction_bits == 0
+
+
+def test_large_logits_stay_in_float64() -> None:
+    """What float32 would round stays whole where the tool computes in float64."""
+    a = np.arange(-3, 4, 2, dtype=np.int64)
+    logits = [FloatLogit(a, (s * a + o).astype(np.float64)) for s, o in ((2**29 + 1, 7), (3, 2**30 + 1))]
+    found = integer_logits(logits)
+    assert (found.scale.tolist(), found.offset.tolist()) == ([2**29 + 1, 3], [7, 2**30 + 1])
+
+
+@pytest.mark.parametrize("z", [[0.5, 1.5], [0.0, 2.0**31], [0.0, np.inf]])
+def test_one_logit_must_be_whole(z: list[float]) -> None:
+    """One logit is compared with 0, which no other integers than itself keep."""
+    with pytest.raises(NoIntegerOrderError):
+        integer_logits([FloatLogit(np.arange(2), np.array(z, dtype=F32))])

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from graph_models import hidden_model, mixed_model, single_model
+from graph_models import hidden_model, image_model, mixed_model, reshaped_model, single_model
 from strategies import random_inputs
 from test_crosscheck import faulty
 
@@ -68,10 +68,26 @@ class TestRun:
         assert backend.versions is not None
         assert backend.versions["onnxruntime"].startswith("onnxruntime ")
 
+    def test_images_are_exact(self) -> None:
+        """A model of images is exact in both, on all corner cases and random vectors."""
+        report = verify_model(image_model(), backends=TARGETS, n_random=600)
+        found = [(backend.name, backend.status) for backend in report.certificate.backends]
+        assert found == [("onnx", "exact"), ("qonnx", "exact")]
+
+    def test_large_images_run_in_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However few vectors fit at a time, the logits are those of all."""
+        model = image_model()
+        x = random_inputs(model, 30, 1)
+        for runner in (run_onnx, run_qonnx):
+            monkeypatch.setattr(runner, "_BLOCK_VALUES", 7 * 540)
+            np.testing.assert_array_equal(runner.run(model, x, None).logits, interpreter.logits(model, x))
+        assert run_onnx.block_rows(model, 100, 7 * 540) == 7
+        assert run_onnx.block_rows(model, 100, 1) == 1
+
+    @pytest.mark.parametrize("model", [mixed_model(), image_model(), reshaped_model()], ids=lambda m: m.name)
     @pytest.mark.parametrize("target", TARGETS)
-    def test_trace_is_the_interpreter(self, target: str) -> None:
+    def test_trace_is_the_interpreter(self, target: str, model: Model) -> None:
         """Every layer's accumulators, and outputs where they are told, are the interpreter's."""
-        model = mixed_model()
         x = random_inputs(model, 1, 7)[0]
         trace = RUNNERS[target].trace
         assert trace is not None
@@ -89,6 +105,12 @@ class TestRun:
         report = verify_model(model, artifacts=folder)
         assert report.exact
         assert report.certificate.backends[0].name == "onnx"
+
+    def test_a_folder_of_images_with_the_encoder(self, tmp_path: Path) -> None:
+        """Images are encoded in the graph as rows are."""
+        model = image_model()
+        folder = export_model(model, "onnx", tmp_path / "out", options=GraphOptions(raw_input=True))
+        assert verify_model(model, artifacts=folder, n_random=300).exact
 
     def test_unreachable_integers(self, tmp_path: Path) -> None:
         """Where no raw features stand for the vectors, the check says so."""
@@ -190,6 +212,29 @@ class TestFaults:
         """Integers pass; fractions, infinities and NaN become a number that no int32 equals."""
         found = whole_numbers(np.array([-0.0, 7.0, -(2.0**24), 0.5, np.nan, np.inf]))
         assert found.tolist() == [0, 7, -(2**24), *[NOT_AN_INTEGER] * 3]
+
+
+class TestFaultsInImages:
+    @pytest.mark.parametrize(
+        ("target", "constant", "index", "by", "layer"),
+        [
+            ("onnx", "layer_1_weights", 4, -2, 1), ("onnx", "layer_1_bias", 2, 8, 1),
+            ("onnx", "layer_1_window_pixels", 40, 1, 1), ("onnx", "layer_3_pad_value", 0, 1, 3),
+            ("onnx", "layer_3_weights", 140, 3, 3), ("onnx", "layer_4_scale", 0, 1, 4),
+            ("onnx", "layer_4_offset", 1, -8, 4), ("qonnx", "layer_1_weights_signs", 4, 2, 1),
+            ("qonnx", "layer_1_bias", 2, 8, 1), ("qonnx", "layer_2_factor", 1, 2, 2),
+            ("qonnx", "layer_3_weights_levels", 14, 3, 3), ("qonnx", "layer_4_offset", 1, -8, 4),
+        ],
+    )  # fmt: skip
+    def test_single_faults_are_found_and_located(
+        self, onnx: ModuleType, tmp_path: Path, target: str, constant: str, index: int, by: int, layer: int
+    ) -> None:
+        """One changed number of a graph, of whatever kind, is found, and its layer named."""
+        model = image_model()
+        folder = export_model(model, target, tmp_path / "out")
+        changed(onnx, folder, target, constant, index, by)
+        (mismatch,) = verify_model(model, artifacts=folder, n_random=300).mismatches
+        assert mismatch.first_wrong_layer == layer
 
 
 class TestRefusals:
