@@ -27,7 +27,7 @@ from qhn2edge.backends import export_model
 from qhn2edge.backends.c_text import c_name
 from qhn2edge.backends.to_c_batch import BLOCK_UNITS
 from qhn2edge.errors import ToolError
-from qhn2edge.layers import Sign
+from qhn2edge.layers import Dense, Sign
 from qhn2edge.toolchain import host_c_compiler, run_tool
 from qhn2edge.verify.run_c_batch import native_flags
 
@@ -111,9 +111,10 @@ class CFiles:
 
     def reason(self, fault: Fault) -> str | None:
         """Look whether a sign's bias still cuts its sums in the same place."""
-        first = self.model.dense_layers[0]
-        hidden = fault.where in {"LAYER_1_BIAS", "bias_1"} and fault.index < first.n_out
-        if not hidden or not isinstance(first.activation, Sign):
+        first = self.model.layers[0]
+        if fault.where not in {"LAYER_1_BIAS", "bias_1"} or not isinstance(first, Dense):
+            return None
+        if fault.index >= first.n_out or not isinstance(first.activation, Sign):
             return None
         before = int(first.bias[fault.index])
         moved = c_number(flip_c(self.text, fault), fault) - c_number(self.text, fault)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from c_faults import CBatchFiles, CFiles
+from hls4ml_faults import Hls4mlFiles, Hls4mlText
 from larq_faults import LarqFiles
 from planted_faults import (
     NO_SIGN_CHANGES,
@@ -34,7 +35,7 @@ from qhn2edge.backends import export_model
 from qhn2edge.backends.to_verilog import design_of, verilog_files, verilog_name
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.layers import Sign
-from qhn2edge.verify import run_hls4ml, run_onnx, run_qonnx, verilator
+from qhn2edge.verify import run_onnx, run_qonnx, verilator
 from qhn2edge.verify.run_verilog import STALL_PERCENT
 
 
@@ -54,6 +55,11 @@ class Files(Protocol):
 
 
 # ---- ONNX and QONNX ----
+
+_CAST_BITS = 8
+_EIGHT_BITS = {2, 3}
+"""ONNX's numbers for uint8 and int8."""
+_CAST = "a cast keeps the lowest 8 bits of the table entry"
 
 
 class GraphFiles:
@@ -94,10 +100,23 @@ class GraphFiles:
         return result.labels, result.logits
 
     def reason(self, fault: Fault) -> str | None:
-        """Look whether a quantizer or a sign takes the same from the changed number."""
+        """Look whether a cast, a quantizer or a sign takes the same from the changed number."""
+        if fault.kind == "table" and fault.bit >= _CAST_BITS and self._is_cast(fault.where):
+            return _CAST
         before = self.values[fault.where][fault.index]
         after = flipped_bytes(before.tobytes(), fault.bit)
         return float_reason(self.model, fault.where, before, np.frombuffer(after, before.dtype)[0])
+
+    def _is_cast(self, table: str) -> bool:
+        """Return whether a table's entries, with a constant added, become integers of 8 bits alone."""
+        name = table
+        while True:
+            users = [node for node in self.graph.graph.node if name in node.input]
+            if len(users) != 1 or users[0].op_type not in {"Gather", "Add", "Cast"}:
+                return False
+            if users[0].op_type == "Cast":
+                return users[0].attribute[0].i in _EIGHT_BITS
+            (name,) = users[0].output
 
 
 def _graph_kind(name: str) -> str:
@@ -231,61 +250,9 @@ class VerilogText:
         return None
 
 
-# ---- hls4ml ----
-
-_HEADER = re.compile(r"(\w+_t) (\w+)\[(\d+)\] = \{([^}]*)\}")
-
-
-class Hls4mlFiles:
-    """hls4ml for Vitis: headers with one bit of a number flipped, compiled and run by their own runner."""
-
-    def __init__(self, case: Case, folder: Path) -> None:
-        """Export the model."""
-        self.model = case.model
-        self.folder = export_model(case.model, "hls4ml", folder / "hls4ml")
-        self.weights = self.folder / "firmware" / "weights"
-        self.arrays = [found for path in sorted(self.weights.glob("*.h")) for found in self._numbers(path)]
-        self.last: tuple[Fault, IntMatrix, Answers] | None = None
-
-    def _numbers(self, path: Path) -> list[Numbers]:
-        found = _HEADER.search(path.read_text())
-        if found is None:
-            return []
-        numbers = [int(word) for word in found[4].split(",")]
-        if not any(numbers) and path.name[0] in "bo":  # a type of one bit: the layer has no such numbers
-            return []
-        bits = 1 if set(numbers) <= {0, 1} else max(abs(n) for n in numbers).bit_length() + 1
-        kinds = {"w": "weight", "b": "bias", "o": "bias", "t": "threshold", "s": "other"}
-        kind = "table" if path.name.startswith("table") else kinds[path.name[0]]
-        return [Numbers(path.name, kind, len(numbers), bits)]
-
-    def prepare(self, faults: Sequence[Fault]) -> None:
-        """Nothing to prepare."""
-
-    def run(self, fault: Fault, x: IntMatrix) -> Answers:
-        """Write the header with the fault, run, and put the header back."""
-        path = self.weights / fault.where
-        text = path.read_text()
-        found = _HEADER.search(text)
-        assert found is not None
-        bits = next(array.bits for array in self.arrays if array.where == fault.where)
-        numbers = found[4].split(",")
-        old = int(numbers[fault.index])
-        numbers[fault.index] = str(1 - old if bits == 1 else flipped_integer(old, fault.bit, bits))
-        path.write_text(text.replace(found[4], ",".join(numbers)))
-        try:
-            result = run_hls4ml.run(self.model, x, self.folder)
-        finally:
-            path.write_text(text)
-        return result.labels, result.logits
-
-    def reason(self, fault: Fault) -> str | None:
-        """Nothing follows from the headers alone."""
-        return None
-
-
 def files_of(backend: str, case: Case, folder: Path) -> Files:
-    """Return a backend's export of a model."""
+    """Return a backend's export of a model; ``images`` after its name only tells rows apart."""
+    backend, _, _ = backend.partition(" images")
     if backend in {"onnx", "qonnx"}:
         return GraphFiles(case, folder, backend)
     classes: dict[str, Any] = {
@@ -294,6 +261,7 @@ def files_of(backend: str, case: Case, folder: Path) -> Files:
         "verilog": VerilogFiles,
         "verilog text": VerilogText,
         "hls4ml": Hls4mlFiles,
+        "hls4ml text": Hls4mlText,
         "larq": LarqFiles,
     }
     found: Files = classes[backend](case, folder)

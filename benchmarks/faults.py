@@ -58,13 +58,16 @@ class Plan:
 
 PLANS = {
     "c": Plan({"bits": 400, "wide": 300, "mixed": 150, "bytes": 150}),
+    "c images": Plan({"image": 1000}),
     "c-batch": Plan({"bits": 400, "wide": 300, "mixed": 150, "bytes": 150}),
     "verilog": Plan({"bits": 400, "wide": 200, "mixed": 400}),
     "verilog text": Plan({"mixed": 100}),
     "onnx": Plan({"bits": 400, "wide": 300, "mixed": 150, "bytes": 150}),
+    "onnx images": Plan({"image": 1000}),
     "qonnx": Plan({"bits": 300, "mixed": 700}),
     "larq": Plan({"bits": 500, "mixed": 500}, 240.0),
-    "hls4ml": Plan({"mixed": 60}, 150.0),
+    "hls4ml": Plan({"bits": 300, "wide": 150, "mixed": 150, "bytes": 150, "image": 250}),
+    "hls4ml text": Plan({"mixed": 40, "image": 40}, 300.0),
 }
 
 
@@ -189,13 +192,16 @@ _NOTES = """\
 Networks: `bits` is 64-32-10 of bits with signs, on 11,292 vectors; `mixed` has 12 bits, signs, a table and
 a relu with a limit, on all its 4,096 inputs; `wide` is the same on 18 bits, on the random vectors that
 `verify` draws, and what these do not show is then run on all its 262,144 inputs; `bytes` has two int8
-features, a relu and a table, on all its 65,536 inputs. With `mixed` and `bytes` the check is a proof, as it
-runs all inputs; with `bits` and `wide` the vectors have to find the faults. Verilog is of the style
-`serial`, whose numbers lie in memory files; `verilog text` is of the style `combinational`, where an
-inversion of an input stands for a weight, and constants stand for biases, thresholds and ends of ranges. In
-C, 50 texts, each with its fault, are compiled into one library. Each fault of hls4ml is compiled alone, and
-there are fewer of them. Larq's lie in its three files. Of the graphs of `bits`, only weights and biases are
-flipped.
+features, a relu and a table, on all its 65,536 inputs; `image` has two convolutions, of which one adds
+nothing outside the image, a pooling and scaled logits, on 18 bits in the way of `wide`. With `mixed` and
+`bytes` the check is a proof, as it runs all inputs; with `bits`, `wide` and `image` the vectors have to find
+the faults. Verilog is of the style `serial`, whose numbers lie in memory files; `verilog text` is of the
+style `combinational`, where an inversion of an input stands for a weight, and constants stand for biases,
+thresholds and ends of ranges. In C, 50 texts, each with its fault, are compiled into one library. hls4ml's
+headers are read by the compiled project when it starts; of each network the first four faults are also
+compiled, with the same logits. `hls4ml text` are widths of types and constants of layers, each compiled; the
+vendor's tool alone reads some of them. Larq's lie in its three files. Of the graphs of `bits` and `image`,
+only weights, biases and tables are flipped.
 
 That nothing changes is known from all inputs, or from the numbers themselves: a bias before a sign is
 compared for every sum, a weight under a quantizer by its sign. Most numbers of QONNX and Larq are float32

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge import interpreter
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.data.encoder import Encoder
-from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
+from qhn2edge.layers import Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model, load_model
 from qhn2edge.verify import make_vectors
 from qhn2edge.verify.vectors import all_inputs, random_inputs
@@ -119,13 +120,14 @@ def further_vectors(case: Case, times: int = 20) -> Case:
 
 
 def models() -> dict[str, Model]:
-    """Return a network of 64 bits, two of 12 and 18 bits with every activation, and one of two bytes."""
+    """Return networks of 64 bits, of 12 and 18 bits with every activation, of two bytes, and of images."""
     path = Path(__file__).parent.parent / "examples" / "models" / "bench-64-32-10.model.json"
     return {
         "bits": load_model(path),
         "mixed": _mixed(12),
         "wide": _mixed(MAX_COUNTED_BITS),
         "bytes": _bytes(),
+        "image": _image(),
     }
 
 
@@ -154,6 +156,22 @@ def _bytes() -> Model:
         _dense(rng, 6, 3, (-2, 1), activation=Identity(), bias=9),
     )
     return Model("bytes", Input(2, Encoder.int8_fixed()), layers, Head("argmax", ("a", "b", "c")))
+
+
+def _image() -> Model:
+    """Return a network of images of 3 x 6 bits: a padding that is no sign, both poolings, scaled logits."""
+    rng = np.random.default_rng(7)
+    first = _dense(rng, 9, 4, (-1, 1), activation=Sign(), bias=3)
+    second = _dense(rng, 16, 5, (-2, 1), activation=Table(-6, tuple(range(-24, 24, 4))), bias=3)
+    third = _dense(rng, 20, 4, (-1, 1), activation=Relu(shift=1, clip_bits=6), bias=9)
+    layers = (
+        Conv2D(first, (3, 6, 1), (3, 3), padding=(1, 1, 1, 1)),
+        MaxPool2D((3, 6, 4), (2, 2), (1, 1), np.array([0, 1, 0, 1], np.uint8)),
+        Conv2D(second, (2, 5, 4), (2, 2)),
+        third,
+        _dense(rng, 4, 3, (-1, 1), activation=Affine((3, -2, 5), (-7, 0, 40)), bias=9),
+    )
+    return Model("image", Input(MAX_COUNTED_BITS, Encoder.bits()), layers, Head("argmax", ("a", "b", "c")))
 
 
 # ---- drawing ----
@@ -276,7 +294,8 @@ def float_reason(model: Model, where: str, before: Any, after: Any) -> str | Non
     """Return why a changed weight under a sign, or a changed bias before one, changes nothing."""
     if where.endswith("weights_signs"):
         return SIGN_ALONE if (before >= 0) == (after >= 0) else None
-    if where == "layer_1_bias" and isinstance(model.dense_layers[0].activation, Sign):
+    first = model.layers[0]
+    if where == "layer_1_bias" and isinstance(first, Dense) and isinstance(first.activation, Sign):
         return NO_SIGN_CHANGES if same_sign_everywhere(before, after, sums_of(model)) else None
     return None
 

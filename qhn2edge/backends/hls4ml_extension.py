@@ -1,6 +1,7 @@
-"""Two layers that hls4ml lacks, registered with it: a relu with offset, shift and limit, and a table.
+"""Layers that hls4ml lacks, registered with it: a relu with offset, shift and limit, a table, and a sign.
 
-Their C++ is ``export/hls4ml/nnet_qhn.h.in``. hls4ml and its classes are looked up when they are needed.
+The sign has a threshold a channel, which hls4ml has for streams of some vendors only. Their C++ is
+``export/hls4ml/nnet_qhn.h.in``. hls4ml and its classes are looked up when they are needed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 HEADER = "nnet_utils/nnet_qhn.h"
-RELU, TABLE = "QhnRelu", "QhnTable"
+RELU, TABLE, SIGN = "QhnRelu", "QhnTable", "QhnSign"
 
 _CONFIG = """struct config{index} : nnet::qhn_config {{
     static const unsigned n_in = {n_in};
+    static const unsigned n_offsets = {n_offsets};
     static const int shift = {shift};
     static const int limit = {limit};
     static const int low = {low};
@@ -23,21 +25,27 @@ _CONFIG = """struct config{index} : nnet::qhn_config {{
     typedef {offset_t.name} offset_t;
     typedef {table_type} table_t;
 }};\n"""
+_SIGN_CONFIG = """struct config{index} : nnet::qhn_config {{
+    static const unsigned n_in = {n_in};
+    static const unsigned n_offsets = {n_offsets};
+    typedef {threshold_t.name} threshold_t;
+}};\n"""
+_SIGN_CALL = "nnet::qhn_sign<{input_t}, {output_t}, {config}>({input}, {output}, {threshold});"
 _RELU_CALL = "nnet::qhn_relu<{input_t}, {output_t}, {config}>({input}, {output}, {offset});"
 _TABLE_CALL = "nnet::qhn_table<{input_t}, {output_t}, {config}>({input}, {output}, {offset}, {table});"
 
 
 @functools.cache
 def register(backend: str) -> None:
-    """Make both layers known to hls4ml and to one of its backends; a second call does nothing."""
+    """Make the layers known to hls4ml and to one of its backends; a second call does nothing."""
     found = importlib.import_module("hls4ml.backends").get_backend(backend)
     for template in _templates(importlib.import_module("hls4ml.backends.template")):
         found.register_template(template)
 
 
 @functools.cache
-def _layer_classes() -> tuple[Any, Any]:
-    """Return the classes of both layers, which are registered on the first call."""
+def _layer_classes() -> tuple[Any, Any, Any]:
+    """Return the classes of the layers, which are registered on the first call."""
     layers = importlib.import_module("hls4ml.model.layers")
     attributes = importlib.import_module("hls4ml.model.attributes")
     weights = [attributes.WeightAttribute, attributes.TypeAttribute]
@@ -64,23 +72,37 @@ def _layer_classes() -> tuple[Any, Any]:
             self.add_weights_variable(name="offset", var_name="o{index}", type_name="offset{index}_t")
             self.add_weights_variable(name="table", var_name="table{index}", type_name="table{index}_t")
 
+    class QhnSign(layers.Layer):  # type: ignore[name-defined,misc]
+        """x >= threshold."""
+
+        _expected_attributes = [kind("threshold") for kind in weights]  # noqa: RUF012  (hls4ml's way)
+
+        def initialize(self) -> None:
+            """Add the output and the thresholds."""
+            self.add_output_variable(self.get_input_variable().shape)
+            self.add_weights_variable(name="threshold", var_name="t{index}", type_name="threshold{index}_t")
+
     layers.register_layer(RELU, QhnRelu)
     layers.register_layer(TABLE, QhnTable)
-    return QhnRelu, QhnTable
+    layers.register_layer(SIGN, QhnSign)
+    return QhnRelu, QhnTable, QhnSign
 
 
 def _templates(template: ModuleType) -> list[Any]:
-    relu, table = _layer_classes()
+    classes = _layer_classes()
+    calls = {RELU: _RELU_CALL, TABLE: _TABLE_CALL, SIGN: _SIGN_CALL}
 
     class Config(template.LayerConfigTemplate):  # type: ignore[name-defined,misc]
         """Writes the ``struct`` of a layer into parameters.h."""
 
         def __init__(self) -> None:
-            super().__init__((relu, table))
+            super().__init__(classes)
 
         def format(self, node: Any) -> str:  # noqa: ANN401
             """Return the text."""
             values = self._default_config_params(node)
+            if node.class_name == SIGN:
+                return _SIGN_CONFIG.format(**values)
             values["table_type"] = node.get_attr("table_t").name if node.class_name == TABLE else "int"
             return _CONFIG.format(**values)
 
@@ -88,12 +110,12 @@ def _templates(template: ModuleType) -> list[Any]:
         """Writes the call of a layer into the top function."""
 
         def __init__(self) -> None:
-            super().__init__((relu, table), include_header=[HEADER])
+            super().__init__(classes, include_header=[HEADER])
 
         def format(self, node: Any) -> str:  # noqa: ANN401
             """Return the text."""
             values = self._default_function_params(node)
             values |= {name: weights.name for name, weights in node.weights.items()}
-            return (_TABLE_CALL if node.class_name == TABLE else _RELU_CALL).format(**values)
+            return calls[node.class_name].format(**values)
 
     return [Config, Call]

@@ -19,9 +19,11 @@ class Hls4mlOptions:
 
     Args:
         backend: the vendor's tool that hls4ml writes for, one of :data:`BACKENDS`.
-        io: "parallel" (all features and all logits are ports) or "stream" (one beat holds them all).
-        reuse: how often a multiplier, or an XNOR gate, is used for one vector, 1..1,000,000; 1 gives the
-            lowest latency. hls4ml takes the nearest number that each layer's shape allows.
+        io: "parallel" (all features and all logits are ports) or "stream" (one beat holds them all, of an
+            image one pixel).
+        reuse: how often a multiplier, or an XNOR gate, is used for one vector, of an image for one window,
+            1..1,000,000; 1 gives the lowest latency. hls4ml takes the nearest number that each dense layer's
+            shape allows.
         part: the chip's name as the vendor's tool wants it; None means hls4ml's own choice.
 
     Raises:

@@ -8,9 +8,10 @@ from string import Template
 
 from qhn2edge.backends.hls4ml_graph import CLOCK_NS, DEFAULT_PARTS
 from qhn2edge.backends.hls4ml_options import Hls4mlOptions
-from qhn2edge.backends.hls4ml_plan import Integer, LayerPlan
+from qhn2edge.backends.hls4ml_plan import Integer, LayerPlan, Plan, PoolPlan
 from qhn2edge.backends.hls4ml_targets import TARGETS, Target, compile_words
-from qhn2edge.layers import Identity, Relu, Sign, Table
+from qhn2edge.convolution import describe_shape
+from qhn2edge.layers import Affine, Identity, Relu, Sign, Table
 from qhn2edge.model import Input, Model
 from qhn2edge.resources import resource_text
 
@@ -18,10 +19,16 @@ _PRINTED_BITS = 20
 _LARGE = 4096
 """Products of one layer at once that the vendors' tools still unroll in reasonable time."""
 
+_IMAGES = """
+Convolutions and poolings are no layers of hls4ml, but those of `{header}`:
+one window after the other, all its units at once, a window every `reuse` cycles. Convolutions of bits are
+XNOR and popcount too. `m*.h` holds a 1 for each channel of a pooling that takes the smallest value.
+"""
+
 
 def page(
     model: Model,
-    plans: Sequence[LayerPlan],
+    plans: Sequence[Plan],
     reuse: Sequence[int],
     options: Hls4mlOptions,
     *,
@@ -48,8 +55,9 @@ def page(
         "digest": model.digest,
         "layer_rows": "\n".join(_row(plan, factor) for plan, factor in zip(plans, reuse, strict=True)),
         "firmware": target.firmware,
-        "io_text": _io_text(options),
-        "input_text": _input_text(model.input, options),
+        "image_text": _image_text(plans, target),
+        "io_text": _io_text(plans[0], options),
+        "input_text": _input_text(model.input, plans[0], options),
         "output_text": _output_text(model, plans[-1], options),
         "head_text": _head_text(model),
         "encoder_text": _encoder_text(model.input),
@@ -66,12 +74,21 @@ def page(
     return Template(resource_text("export", "hls4ml", "README.md.in")).substitute(values)
 
 
-def _row(plan: LayerPlan, reuse: int) -> str:
-    n_in, n_out = plan.weights.shape
+def _row(plan: Plan, reuse: int) -> str:
+    if isinstance(plan, PoolPlan):
+        what = "largest" if not plan.image.takes_minimum.any() else "largest or smallest"
+        return f"| {plan.number} | {_shape(plan)} | {what} of each window | | | nothing | {reuse} |"
     return (
-        f"| {plan.number} | {n_in} x {n_out} | {_arithmetic(plan)} | {_bits(plan.weight)} "
+        f"| {plan.number} | {_shape(plan)} | {_arithmetic(plan)} | {_bits(plan.weight)} "
         f"| {_bits(plan.accum)} | {_follows(plan)} | {reuse} |"
     )
+
+
+def _shape(plan: Plan) -> str:
+    if plan.image is not None:
+        return describe_shape(plan.image)
+    n_in, n_out = plan.weights.shape
+    return f"{n_in} x {n_out}"
 
 
 def _arithmetic(plan: LayerPlan) -> str:
@@ -99,31 +116,49 @@ def _follows(plan: LayerPlan) -> str:
             return f"table of {len(values)} values ({_plain(table)})"
         case Identity():
             return "a bias a unit" if plan.offset.any() else "nothing"
+        case Affine():
+            return "a scale and an offset a unit"
     raise TypeError(f"unknown activation {plan.activation!r}")
 
 
-def _io_text(options: Hls4mlOptions) -> str:
+def _image_text(plans: Sequence[Plan], target: Target) -> str:
+    if all(plan.image is None for plan in plans):
+        return ""
+    return _IMAGES.format(header=f"{target.firmware}/nnet_utils/nnet_qhn_image.h")
+
+
+def _io_text(first: Plan, options: Hls4mlOptions) -> str:
     if options.io == "stream":
-        return "; one beat of a stream holds all features, one all logits"
+        beat = (
+            "a beat of a stream holds one pixel" if first.image else "one beat of a stream holds all features"
+        )
+        return f"; {beat}, one all logits"
     return "; all features and all logits are ports"
 
 
-def _input_text(source: Input, options: Hls4mlOptions) -> str:
-    element = "`features[j]`" if options.io == "parallel" else "element j of the beat"
+def _input_text(source: Input, first: Plan, options: Hls4mlOptions) -> str:
     what = {
         "bit": "one bit, 0 for -1 and 1 for +1",
         "uint8": "8 bits, 0 to 255",
         "int8": "8 bits, -128 to 127",
-    }
+    }[source.kind]
     width = 1 if source.kind == "bit" else 8
     place = "bit j" if width == 1 else "bits 8 j to 8 j + 7"
+    if options.io == "stream" and first.image is not None:
+        height, columns, n = first.image.shape
+        return (
+            f"feature (y {columns} + x) {n} + j is element j of beat y {columns} + x, pixel (y, x) of "
+            f"{height} x {columns}, {what}. As one word of {width * n} bits, as Vitis and Vivado make of a "
+            f"beat, element j is {place}, counted from the least significant."
+        )
+    element = "`features[j]`" if options.io == "parallel" else "element j of the beat"
     return (
-        f"feature j is {element}, {what[source.kind]}. As one word of {width * source.n_features} bits, as "
+        f"feature j is {element}, {what}. As one word of {width * source.n_features} bits, as "
         f"Vitis and Vivado make of the array, feature j is {place}, counted from the least significant."
     )
 
 
-def _output_text(model: Model, last: LayerPlan, options: Hls4mlOptions) -> str:
+def _output_text(model: Model, last: Plan, options: Hls4mlOptions) -> str:
     element = "element i of the result" if options.io == "parallel" else "element i of the beat"
     return f"logit i of {model.head.n_logits} is {element}, {_bits(last.out)}, an integer."
 
@@ -158,9 +193,10 @@ def _local_text(target: Target, name: str) -> str:
     )
 
 
-def _limits(plans: Sequence[LayerPlan], reuse: Sequence[int], target: Target) -> list[str]:
+def _limits(plans: Sequence[Plan], reuse: Sequence[int], target: Target) -> list[str]:
     lines = ["Synthesis was not run: area and clock are for the vendor's tool to tell."]
-    worst = max(plan.weights.size // factor for plan, factor in zip(plans, reuse, strict=True))
+    products = [plan.weights.size if isinstance(plan, LayerPlan) else 0 for plan in plans]
+    worst = max(n // factor for n, factor in zip(products, reuse, strict=True))
     if worst > _LARGE:
         lines.append(
             f"A layer makes {worst:,} products at once, which takes synthesis long; a larger `--reuse` helps."

@@ -5,18 +5,21 @@ passes on 2 c - n without a bias. What follows adds the bias: a sign becomes a t
 
     2 c - n >= t_i,     t_i = -b_i,
 
-and any other activation adds an offset before it acts. Widths come from the model's ranges, so that nothing
-overflows.
+and any other activation adds an offset before it acts. In a convolution, which is an extension of ours, all
+biases are added that way. Scaled logits are s_i (a_i + b_i) + o_i = s_i a_i + (s_i b_i + o_i). Widths come
+from the model's ranges, so that nothing overflows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Model
 from qhn2edge.ranges import LayerRange
 
@@ -46,21 +49,25 @@ _ZERO = Integer(1, signed=False)
 
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
-    """One layer of the project.
+    """One layer of units of the project, dense or a convolution.
 
     Attributes:
         number: 1 for the first layer.
+        image: the convolution, whose windows are all given to the same units; None for a dense layer.
         is_xnor: XNOR gates and a popcount do the work.
         weights: int64 [n_in, n_out] as they stand in the weights' header: bits 0/1 or whole levels.
-        bias: int64 [n_out], what the dense layer itself adds; None in XNOR layers and before a sign.
-        offset: int64 [n_out], what the step after it adds: the rest of the bias.
+        bias: int64 [n_out], what the dense layer itself adds; None in XNOR layers, in convolutions and before
+            a sign.
+        offset: int64 [n_out], what the step after it adds: the rest of the bias, and what is added to scaled
+            logits.
         activation: what follows; a table holds only the values that can be reached, a relu no needless limit.
-        data, weight, bias_type, accum, result: types of the dense layer.
+        data, weight, bias_type, accum, result: types of the layer itself.
         total: type of the sum of result and offset, and of a threshold.
         out: type of what leaves the layer.
     """
 
     number: int
+    image: Conv2D | None
     is_xnor: bool
     weights: Int64Array
     bias: Int64Array | None
@@ -80,6 +87,29 @@ class LayerPlan:
         return -self.offset
 
 
+@dataclass(frozen=True, eq=False)
+class PoolPlan:
+    """One pooling of the project.
+
+    Attributes:
+        number: 1 for the first layer.
+        image: the pooling.
+        data: type of what enters and of what leaves.
+    """
+
+    number: int
+    image: MaxPool2D
+    data: Integer
+
+    @property
+    def out(self) -> Integer:
+        """Type of what leaves."""
+        return self.data
+
+
+Plan: TypeAlias = LayerPlan | PoolPlan
+
+
 def integer_for(low: int, high: int) -> Integer:
     """Return the narrowest type for low..high; never one unsigned bit, which would mean -1 and +1.
 
@@ -92,7 +122,7 @@ def integer_for(low: int, high: int) -> Integer:
     return Integer(max(2, bits), signed=True)
 
 
-def plan_layers(model: Model, *, halves_n: bool = False) -> tuple[LayerPlan, ...]:
+def plan_layers(model: Model, *, halves_n: bool = False) -> tuple[Plan, ...]:
     """Return the plan of a model's layers, first to last.
 
     Args:
@@ -101,19 +131,38 @@ def plan_layers(model: Model, *, halves_n: bool = False) -> tuple[LayerPlan, ...
     """
     data = XNOR if model.input.kind == "bit" else integer_for(model.input.low, model.input.high)
     plans = []
-    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
         plan = _plan_layer(number, layer, ranges, data, halves_n=halves_n)
         plans.append(plan)
         data = plan.out
     return tuple(plans)
 
 
-def _plan_layer(number: int, layer: Dense, ranges: LayerRange, data: Integer, *, halves_n: bool) -> LayerPlan:
+def _plan_layer(number: int, layer: Layer, ranges: LayerRange, data: Integer, *, halves_n: bool) -> Plan:
+    match layer:
+        case MaxPool2D():
+            return PoolPlan(number, layer, data)
+        case Conv2D(kernel=kernel):  # a unit has the same range in all windows
+            unit = LayerRange(*(end[: kernel.n_out] for end in vars(ranges).values()))
+            return _plan_units(number, kernel, unit, data, image=layer)
+        case _:
+            return _plan_units(number, layer, ranges, data, halves_n=halves_n)
+
+
+def _plan_units(
+    number: int,
+    layer: Dense,
+    ranges: LayerRange,
+    data: Integer,
+    *,
+    halves_n: bool = False,
+    image: Conv2D | None = None,
+) -> LayerPlan:
     # One input and halved n: 2 (c - 0) is 2, which the two bits of hls4ml's cast cannot hold.
     is_xnor = data.xnor and layer.levels == _SIGNS and not (halves_n and layer.n_in == 1)
     bias = layer.bias.astype(np.int64)
     surplus = layer.n_in % 2 if is_xnor and halves_n else 0
-    is_outside = is_xnor or isinstance(layer.activation, Sign)
+    is_outside = is_xnor or image is not None or isinstance(layer.activation, Sign)
     offset = bias - surplus if is_outside else np.zeros_like(bias)
     low, high = ranges.low - offset, ranges.high - offset
     if isinstance(layer.activation, Sign):
@@ -123,10 +172,11 @@ def _plan_layer(number: int, layer: Dense, ranges: LayerRange, data: Integer, *,
     inside = None if is_outside else bias
     return LayerPlan(
         number=number,
+        image=image,
         is_xnor=is_xnor,
         weights=_written_weights(layer, data, is_xnor=is_xnor),
         bias=inside,
-        offset=offset,
+        offset=_scaled(layer.activation, offset),
         activation=_reachable(layer.activation, ranges),
         data=data,
         weight=_weight_type(layer, data, is_xnor=is_xnor),
@@ -136,6 +186,13 @@ def _plan_layer(number: int, layer: Dense, ranges: LayerRange, data: Integer, *,
         total=integer_for(min(-1, int(ranges.low.min())), int(ranges.high.max())),
         out=_out_type(layer.activation, ranges, result),
     )
+
+
+def _scaled(activation: Activation, offset: Int64Array) -> Int64Array:
+    """Return what is added after a scale instead of what is added before it."""
+    if not isinstance(activation, Affine):
+        return offset
+    return offset * np.array(activation.scale, np.int64) + np.array(activation.offset, np.int64)
 
 
 def _is_signs(layer: Dense, data: Integer, *, is_xnor: bool) -> bool:
@@ -167,8 +224,8 @@ def _accum_type(layer: Dense, ranges: LayerRange, *, is_xnor: bool) -> Integer:
 def _out_type(activation: Activation, ranges: LayerRange, result: Integer) -> Integer:
     if isinstance(activation, Sign):
         return XNOR
-    if isinstance(activation, Identity):
-        return integer_for(min(-1, int(ranges.low.min())), int(ranges.high.max()))
+    if isinstance(activation, Identity | Affine):
+        return integer_for(min(-1, int(ranges.out_low.min())), int(ranges.out_high.max()))
     return integer_for(int(ranges.out_low.min()), int(ranges.out_high.max()))
 
 

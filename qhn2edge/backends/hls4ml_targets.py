@@ -7,14 +7,41 @@ from dataclasses import dataclass, field
 
 from qhn2edge.backends.hls4ml_options import Hls4mlOptions
 
-PRAGMA_PLACES = ("in_value", "in_function", "before_beats", "in_beats", "before_values", "in_values")
-"""Where the extension's header has room for a pragma: functions, loops over beats, loops over values."""
+PRAGMA_PLACES = (
+    "in_value",
+    "in_function",
+    "before_beats",
+    "in_beats",
+    "before_values",
+    "in_values",
+    "before_windows",
+    "in_windows",
+    "of_patch",
+    "of_inside",
+    "of_out",
+    "of_kept",
+    "of_channels",
+    "of_weights",
+)
+"""Where our headers have room for a pragma: functions, loops over beats, values and windows, arrays."""
 
 _XILINX_PRAGMAS = {
     "in_value": "#pragma HLS INLINE",
     "in_function": "#pragma HLS PIPELINE",
     "in_beats": "#pragma HLS PIPELINE",
     "in_values": "#pragma HLS UNROLL",
+    "in_windows": "#pragma HLS PIPELINE II=CONFIG_T::reuse_factor",
+    "of_patch": "#pragma HLS ARRAY_PARTITION variable=patch complete",
+    "of_inside": "#pragma HLS ARRAY_PARTITION variable=inside complete",
+    "of_out": "#pragma HLS ARRAY_PARTITION variable=out complete",
+    "of_kept": "#pragma HLS ARRAY_PARTITION variable=kept complete dim=1",
+    "of_channels": "#pragma HLS ARRAY_PARTITION variable=kept complete dim=3",
+    "of_weights": "#pragma HLS ARRAY_PARTITION variable=weights complete",
+}
+_QUARTUS_PRAGMAS = {
+    "before_beats": "#pragma ii 1",
+    "before_values": "#pragma unroll",
+    "before_windows": "#pragma ii CONFIG_T::reuse_factor",
 }
 
 
@@ -34,7 +61,7 @@ class Target:
         settings_file: where part and clock stand.
         bench: the test bench, with NAME for the project's name.
         results: where the bench writes its results.
-        has_extension: relu and table layers can be written for it.
+        has_extension: relus, tables, convolutions and poolings can be written for it.
         halves_n: its XNOR layers are one too high for an odd number of inputs.
         dropped: files and folders of hls4ml's templates that are of no use in the project.
     """
@@ -114,7 +141,7 @@ TARGETS: dict[str, Target] = {
             includes=("firmware/ac_types", "firmware/ap_types"),
             flags=("-fpermissive",),
             channel="stream",
-            pragmas={"before_beats": "#pragma ii 1", "before_values": "#pragma unroll"},
+            pragmas=_QUARTUS_PRAGMAS,
             commands=_QUARTUS_COMMANDS,
             settings_file="Makefile",
             results="tb_data/results.log",
@@ -161,17 +188,23 @@ TARGETS: dict[str, Target] = {
 
 
 def call_text(options: Hls4mlOptions, name: str) -> str:
-    """Return the C++ that feeds ``values`` to the top function and leaves its results in ``logits``."""
+    """Return the C++ that feeds ``values`` to the top function and leaves its results in ``logits``.
+
+    A stream gets as many beats as there are: one of all features, or one a pixel.
+    """
     target = TARGETS[options.backend]
     if options.io == "stream":
         opened = '("x")' if target.channel == "hls::stream" else ""
         closed = '("y")' if target.channel == "hls::stream" else ""
-        lines = (
+        lines: tuple[str, ...] = (
             f"static {target.channel}<input_t> x{opened};",
             f"static {target.channel}<result_t> y{closed};",
-            "input_t beat;",
-            *_copied("beat[i]"),
-            "x.write(beat);",
+            "for (unsigned at = 0; at < n_features; at += input_t::size) {",
+            "    input_t beat;",
+            "    for (unsigned i = 0; i < input_t::size; i++)",
+            "        beat[i] = values[at + i];",
+            "    x.write(beat);",
+            "}",
             f"{name}(x, y);",
             "result_t logits = y.read();",
         )

@@ -18,9 +18,8 @@ from qhn2edge import interpreter, modelfile
 from qhn2edge.backends import MODEL_FILE
 from qhn2edge.backends.hls4ml_options import DEFAULT, Hls4mlOptions
 from qhn2edge.backends.hls4ml_page import page
-from qhn2edge.backends.hls4ml_plan import LayerPlan, plan_layers
+from qhn2edge.backends.hls4ml_plan import LayerPlan, Plan, PoolPlan, plan_layers
 from qhn2edge.backends.hls4ml_targets import PRAGMA_PLACES, TARGETS, Target, call_text, compile_words
-from qhn2edge.backends.refusals import refuse_new_layers
 from qhn2edge.backends.verilog_bench import bench_vectors
 from qhn2edge.errors import ExportError, UnsupportedModelError
 from qhn2edge.layers import Relu, Table, activation_kind
@@ -32,6 +31,7 @@ MAX_PARALLEL_WEIGHTS = 500_000
 CHECK_FILE = "check.cpp"
 _CONFIG_FILE = "hls4ml_config.yml"
 _STAMP_CHARACTERS = 8
+_WITH_EXTENSION = "use --backend Vitis, Vivado, Quartus or Catapult"
 _BENCH_ARGUMENTS = '/SCVerify/INVOKE_ARGS "$sfd/firmware/weights'
 _BENCH_VECTORS = " $sfd/tb_data/tb_input_features.dat $sfd/tb_data/tb_output_predictions.dat"
 
@@ -56,10 +56,9 @@ def emit(model: Model, folder: Path, options: Hls4mlOptions = DEFAULT) -> tuple[
         UnsupportedModelError: the model has something that cannot be written for this tool.
         ExportError: hls4ml is missing.
     """
-    refuse_new_layers(model, "the hls4ml export")
     target, name = TARGETS[options.backend], project_name(model)
     plans = plan_layers(model, halves_n=target.halves_n)
-    _check(model, plans, options)
+    _check(plans, options)
     with tempfile.TemporaryDirectory(prefix="qhn2edge-") as made:
         project = Path(made) / "project"  # hls4ml writes an archive beside it
         project.mkdir()
@@ -69,7 +68,8 @@ def emit(model: Model, folder: Path, options: Hls4mlOptions = DEFAULT) -> tuple[
     x = bench_vectors(model)
     _write_vectors(model, x, folder)
     if target.has_extension:
-        _write_text(folder / target.firmware / "nnet_utils" / "nnet_qhn.h", _extension_header(target))
+        for header in ("nnet_qhn.h", "nnet_qhn_image.h") if has_images(plans) else ("nnet_qhn.h",):
+            _write_text(folder / target.firmware / "nnet_utils" / header, _extension_header(target, header))
     if target.compiles_on_host:
         _write_text(folder / CHECK_FILE, check_program(model, options))
     _write_text(folder / "README.md", page(model, plans, reuse, options, n_vectors=len(x)))
@@ -77,35 +77,74 @@ def emit(model: Model, folder: Path, options: Hls4mlOptions = DEFAULT) -> tuple[
     return tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
 
 
-def _check(model: Model, plans: Sequence[LayerPlan], options: Hls4mlOptions) -> None:
-    target = TARGETS[options.backend]
-    for plan, layer in zip(plans, model.dense_layers, strict=True):
-        if isinstance(plan.activation, Relu | Table) and not target.has_extension:
-            raise UnsupportedModelError(
-                f"layer {plan.number} has an activation that is not written for {target.name}",
-                got=f"{activation_kind(layer.activation)}, which hls4ml has no exact form of",
-                expected="sign",
-                next_step="use --backend Vitis, Vivado, Quartus or Catapult",
-            )
-        n_gates = plan.weights.size // options.reuse
-        if n_gates > MAX_PARALLEL_WEIGHTS:
-            raise UnsupportedModelError(
-                f"layer {plan.number} is too large for --reuse {options.reuse}",
-                got=f"{n_gates:,} products at once",
-                expected=f"at most {MAX_PARALLEL_WEIGHTS:,}",
-                next_step=f"use --reuse {-(-plan.weights.size // MAX_PARALLEL_WEIGHTS)} or more",
-            )
+def has_images(plans: Sequence[Plan]) -> bool:
+    """Return whether a project has convolutions or poolings."""
+    return any(plan.image is not None for plan in plans)
+
+
+def _check(plans: Sequence[Plan], options: Hls4mlOptions) -> None:
+    beat = None
+    for plan in plans:
+        _check_extension(plan, TARGETS[options.backend])
+        if isinstance(plan, LayerPlan):
+            _check_size(plan, options)
+        if options.io == "stream":
+            beat = _check_beat(plan, beat)
     if importlib.util.find_spec("hls4ml") is None:
         raise ExportError("hls4ml was not found", next_step=GET_HLS4ML)
 
 
+def _check_extension(plan: Plan, target: Target) -> None:
+    """Refuse what is ours where only the vendor's compiler could tell whether it compiles."""
+    if target.has_extension:
+        return
+    if plan.image is not None:
+        raise UnsupportedModelError(
+            f"layer {plan.number} is not written for {target.name}",
+            got="a pooling" if isinstance(plan, PoolPlan) else "a convolution",
+            expected="dense layers",
+            next_step=_WITH_EXTENSION,
+        )
+    if isinstance(plan.activation, Relu | Table):
+        raise UnsupportedModelError(
+            f"layer {plan.number} has an activation that is not written for {target.name}",
+            got=f"{activation_kind(plan.activation)}, which hls4ml has no exact form of",
+            expected="sign",
+            next_step=_WITH_EXTENSION,
+        )
+
+
+def _check_size(plan: LayerPlan, options: Hls4mlOptions) -> None:
+    n_gates = plan.weights.size // options.reuse
+    if n_gates > MAX_PARALLEL_WEIGHTS:
+        raise UnsupportedModelError(
+            f"layer {plan.number} is too large for --reuse {options.reuse}",
+            got=f"{n_gates:,} products at once",
+            expected=f"at most {MAX_PARALLEL_WEIGHTS:,}",
+            next_step=f"use --reuse {-(-plan.weights.size // MAX_PARALLEL_WEIGHTS)} or more",
+        )
+
+
+def _check_beat(plan: Plan, beat: int | None) -> int:
+    """Return the values of a layer's beats; refuse pixels that are no whole beats and no parts of beats."""
+    if plan.image is None:
+        return plan.weights.shape[1]
+    n, before = plan.image.shape[2], plan.image.shape[2] if beat is None else beat
+    if n % before and before % n:
+        raise UnsupportedModelError(
+            f"layer {plan.number} cannot be written for --io stream",
+            got=f"an image of {n} channels made of {before} values at a time",
+            expected="channels that are a multiple or a part of these",
+            next_step="use --io parallel",
+        )
+    return plan.image.n_channels_out
+
+
 def _write_project(
-    model: Model, plans: Sequence[LayerPlan], project: Path, options: Hls4mlOptions
+    model: Model, plans: Sequence[Plan], project: Path, options: Hls4mlOptions
 ) -> tuple[int, ...]:
     graph = importlib.import_module("qhn2edge.backends.hls4ml_graph")
-    reuse: tuple[int, ...] = graph.write_project(
-        model.input.n_features, plans, project, project_name(model), options
-    )
+    reuse: tuple[int, ...] = graph.write_project(plans, project, project_name(model), options)
     return reuse
 
 
@@ -154,7 +193,6 @@ def rows_text(rows: NDArray[np.integer[Any]]) -> str:
 
 def check_program(model: Model, options: Hls4mlOptions) -> str:
     """Return the C++ program that runs the project on this computer."""
-    refuse_new_layers(model, "the hls4ml export")
     target, name = TARGETS[options.backend], project_name(model)
     return _fill(
         "check.cpp.in",
@@ -170,11 +208,11 @@ def check_program(model: Model, options: Hls4mlOptions) -> str:
 _GLOBALS = {"Catapult": 'const char *get_weights_dir() { return "firmware/weights"; }\n'}
 
 
-def _extension_header(target: Target) -> str:
-    """Return the header of relu and table; a line for a pragma that the tool does not want is left out."""
+def _extension_header(target: Target, name: str) -> str:
+    """Return a header of our layers; a line for a pragma that the tool does not want is left out."""
     unused = "// no pragma"
     pragmas = {place: target.pragmas.get(place, unused) for place in PRAGMA_PLACES}
-    text = _fill("nnet_qhn.h.in", channel=target.channel, **pragmas)
+    text = _fill(f"{name}.in", channel=target.channel, **pragmas)
     return "".join(line for line in text.splitlines(keepends=True) if line.strip() != unused)
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from qhn2edge import interpreter
 from qhn2edge.backends.verilog_stream import ByteMatrix, StreamShape
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.model import Model
 
 N_RANDOM = 100
@@ -25,13 +26,29 @@ def bench_vectors(model: Model) -> IntVectors:
     n, ends = source.n_features, np.array([source.low, source.high], dtype=np.int64)
     even = np.arange(n) % 2
     corners = np.stack([np.full(n, ends[0]), np.full(n, ends[1]), ends[even], ends[1 - even]])
-    rows = model.dense_layers[0].weights[:_MAX_UNITS] > 0
+    rows = _first_weights(model) > 0
     extremes = ends[np.concatenate([rows, ~rows]).astype(np.int64)]
     drawn = rng.integers(ends[0], ends[1] + 1, size=(N_RANDOM, n))
     mixtures = ends[(rng.random((N_RANDOM, n)) < rng.random((N_RANDOM, 1))).astype(np.int64)]
     if source.kind == "bit":
         drawn = ends[rng.integers(0, 2, size=(N_RANDOM, n))]
     return np.concatenate([corners, extremes, drawn, mixtures])
+
+
+def _first_weights(model: Model) -> IntVectors:
+    """Return weights of units of the first layer, int64 [n, n_features]; a patch's in the middle."""
+    match model.layers[0]:
+        case MaxPool2D():
+            return np.zeros((0, model.input.n_features), dtype=np.int64)
+        case Conv2D(kernel=kernel, shape=shape, size=size):
+            weights = kernel.weights[:_MAX_UNITS].reshape(-1, *size, shape[2])
+            rows, columns = min(size[0], shape[0]), min(size[1], shape[1])
+            top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
+            images = np.zeros((len(weights), *shape), dtype=np.int64)
+            images[:, top : top + rows, left : left + columns] = weights[:, :rows, :columns]
+            return images.reshape(len(weights), -1)
+        case layer:
+            return layer.weights[:_MAX_UNITS]
 
 
 def bench_files(model: Model, shape: StreamShape, name: str) -> tuple[dict[str, str], int]:

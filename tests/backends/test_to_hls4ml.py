@@ -17,9 +17,10 @@ from qhn2edge import interpreter
 from qhn2edge.backends import BACKENDS, export_model, target_of
 from qhn2edge.backends.hls4ml_options import BACKENDS as TOOLS
 from qhn2edge.backends.hls4ml_options import IO_TYPES, Hls4mlOptions
-from qhn2edge.backends.hls4ml_plan import XNOR, Integer, integer_for, plan_layers
+from qhn2edge.backends.hls4ml_plan import XNOR, Integer, LayerPlan, integer_for, plan_layers
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.errors import ConfigError, ExportError
-from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
+from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model, load_model
 from qhn2edge.verify import run_hls4ml
 
@@ -58,6 +59,32 @@ def network(
     return Model(f"n{seed}", Input(widths[0], ENCODERS[kind]), tuple(layers), head)
 
 
+def image_network(
+    kind: str, shape: tuple[int, int, int], pad_value: int, hidden: tuple[Activation, Activation]
+) -> Model:
+    """Return a padded convolution, a pooling with smallest values, a convolution, scaled logits."""
+    rng = np.random.default_rng(8)
+    first = Conv2D(
+        random_dense(rng, 9 * shape[2], 5, SIGNS, hidden[0]), shape, (3, 3), (1, 1), (1, 1, 1, 1), pad_value
+    )
+    pool = MaxPool2D(first.shape_out, (2, 2), (2, 1), np.array([0, 1, 1, 0, 0], np.uint8))
+    levels = SIGNS if kind == "bit" else (-2, 1)
+    second = Conv2D(random_dense(rng, 10, 4, levels, hidden[1]), pool.shape_out, (1, 2), (1, 2))
+    last = random_dense(rng, second.n_out, 3, SIGNS, Affine((3, -7, 2**20), (5, 2**30, -9)))
+    source = Input(first.n_in, ENCODERS[kind])
+    return Model("images", source, (first, pool, second, last), Head("argmax", ("a", "b", "c")))
+
+
+def image_of_row(n_channels: int = 2) -> Model:
+    """Return a dense layer whose 12 outputs are the pixels of a pooling and a convolution."""
+    rng, shape = np.random.default_rng(9), (12 // n_channels, 1, n_channels)
+    pool = MaxPool2D(shape, (2, 1), (1, 1))
+    conv = Conv2D(random_dense(rng, n_channels, 3, (0, 1), Sign()), pool.shape_out, (1, 1), (2, 1))
+    dense = random_dense(rng, 11, 12, SIGNS, Sign())
+    last = random_dense(rng, conv.n_out, 2, SIGNS, Identity())
+    return Model("rows", Input(11, ENCODERS["bit"]), (dense, pool, conv, last), Head("argmax", ("a", "b")))
+
+
 def all_bits(n: int) -> NDArray[np.int64]:
     """Return all 2^n inputs of n bits, -1 and +1."""
     bits: NDArray[np.int64] = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
@@ -94,6 +121,22 @@ CASES = {
     ),
     "relu, Catapult stream": (
         network(8, "bit", (9, 6, 5, 3), (Sign(), Relu(0, 1))), Hls4mlOptions("Catapult", "stream", 2)
+    ),
+    "images of signs, outside adds nothing, Vitis stream": (
+        image_network("bit", (3, 4, 1), 0, (Sign(), Sign())), Hls4mlOptions(io="stream", reuse=4)
+    ),
+    "images of signs, +1 outside, Catapult stream": (
+        image_network("bit", (3, 4, 1), 1, (Sign(), Relu(1, 3))), Hls4mlOptions("Catapult", "stream", 3)
+    ),
+    "images of bytes, relu and table, Quartus": (
+        image_network("uint8", (4, 3, 2), 255, (Relu(4, 6), Table(-9, tuple(range(-30, 90, 7))))),
+        Hls4mlOptions("Quartus"),
+    ),
+    "image made of a row, Vivado": (
+        image_of_row(), Hls4mlOptions("Vivado")
+    ),
+    "image made of a row, Quartus stream": (
+        image_of_row(), Hls4mlOptions("Quartus", "stream")
     ),
 }  # fmt: skip
 
@@ -149,6 +192,34 @@ class TestProject:
         headers = [text.decode() for name, text in files.items() if "/weights/t" in name]
         assert any(f"[9] = {{{thresholds}}};" in header for header in headers)
 
+    def test_a_window_of_signs_is_xnor(self, tmp_path: Path) -> None:
+        """parameters.h says what is outside; headers hold bits by patch, thresholds, smallest channels."""
+        model = image_network("bit", (3, 4, 1), 0, (Sign(), Sign()))
+        files = cut_files(export(model, tmp_path / "out", Hls4mlOptions(io="stream")))
+        parameters, page = (files[name].decode() for name in ("firmware/parameters.h", "README.md"))
+        first, second = parameters.split("typedef nnet::qhn_conv window;")[1:]
+        for config, counts in ((first, "false"), (second, "true")):
+            assert "data_is_sign = true;" in config.split("}")[0]
+            assert "weight_is_sign = true;" in config.split("}")[0]
+            assert f"pad_counts = {counts};" in config.split("}")[0]
+        bits = ", ".join(str(bit) for bit in model.kernels[0].weights_bin.T.ravel())
+        headers = {name: text.decode() for name, text in files.items() if "/weights/" in name}
+        assert f"w2[45] = {{{bits}}};" in headers["firmware/weights/w2.h"]
+        thresholds = ", ".join(str(-bias) for bias in model.kernels[0].bias)
+        assert f"t3[5] = {{{thresholds}}};" in headers["firmware/weights/t3.h"]
+        assert "m4[5] = {0, 1, 1, 0, 0};" in headers["firmware/weights/m4.h"]
+        assert (
+            "| 1 | 3x4x1 -> 3x4x5, 3x3 | XNOR and popcount | 1 bit | 4 bits | a threshold a unit | 1 |"
+            in page
+        )
+        assert "element j of beat y 4 + x, pixel (y, x) of 3 x 4" in page
+
+    def test_rows_have_no_header_for_images(self, tmp_path: Path) -> None:
+        """A project without images does not hold their C++."""
+        files = cut_files(export(network(0, "bit", (16, 9, 7, 3)), tmp_path / "out", Hls4mlOptions()))
+        assert "firmware/nnet_utils/nnet_qhn.h" in files
+        assert "firmware/nnet_utils/nnet_qhn_image.h" not in files
+
     @pytest.mark.parametrize("tool", TOOLS)
     @pytest.mark.parametrize("io", IO_TYPES)
     def test_equal_models_give_equal_files(self, tmp_path: Path, tool: str, io: str) -> None:
@@ -201,6 +272,26 @@ class TestRefusals:
         ):
             export(model, tmp_path / "out", Hls4mlOptions("oneAPI"))
         assert not list(tmp_path.iterdir())
+
+    def test_oneapi_has_no_images(self, tmp_path: Path) -> None:
+        """A convolution and a pooling are refused for oneAPI by layer, for lack of a compiler to try them."""
+        options = Hls4mlOptions("oneAPI")
+        conv = image_network("bit", (3, 4, 1), 0, (Sign(), Sign()))
+        with pytest.raises(ExportError, match=r"^layer 1 is not written for oneAPI: got a convolution"):
+            export(conv, tmp_path / "out", options)
+        with pytest.raises(ExportError, match=r"^layer 2 is not written for oneAPI: got a pooling"):
+            export(image_of_row(), tmp_path / "out", options)
+
+    def test_pixels_that_do_not_divide_beats_are_refused(self, tmp_path: Path) -> None:
+        """In a stream, an image of 3 channels cannot be made of 2 values at a time; as arrays it can."""
+        rng = np.random.default_rng(2)
+        first = Conv2D(random_dense(rng, 4, 2, SIGNS, Sign()), (4, 4, 1), (2, 2))
+        second = Conv2D(random_dense(rng, 3, 2, SIGNS, Sign()), (3, 2, 3), (1, 1))
+        last = random_dense(rng, 12, 2, SIGNS, Identity())
+        model = Model("m", Input(16, ENCODERS["bit"]), (first, second, last), Head("argmax", ("a", "b")))
+        with pytest.raises(ExportError, match=r"^layer 2 cannot be written for --io stream: .*--io parallel"):
+            export(model, tmp_path / "out", Hls4mlOptions(io="stream"))
+        assert export(model, tmp_path / "out", Hls4mlOptions()).is_dir()
 
     def test_layers_that_no_tool_unrolls_are_refused(self, tmp_path: Path) -> None:
         """More products at once than can be compiled are refused with the reuse factor that helps."""
@@ -265,6 +356,7 @@ class TestPlan:
         last = Dense(np.ones((2, 2), np.uint8), np.zeros(2, np.int32), SIGNS, Identity())
         model = Model("m", Input(4, ENCODERS["bit"]), (layer, last), Head("argmax", ("a", "b")))
         plan = plan_layers(model)[0]
+        assert isinstance(plan, LayerPlan)
         assert plan.thresholds.tolist() == [-4, 5]
         assert (plan.data, plan.weight, plan.out) == (XNOR, XNOR, XNOR)
         assert plan.result == Integer(4, signed=True)
@@ -273,4 +365,6 @@ class TestPlan:
         """hls4ml takes weights of two bits for -1, 0 and +1, so levels with -2 get three."""
         for levels, width in (((-2, 1), 3), ((-1, 0), 2), ((0, 1), 2), ((-3, 1), 3)):
             model = network(3, "uint8", (5, 2), levels=(levels,))
-            assert plan_layers(model)[0].weight == Integer(width, signed=True)
+            (plan,) = plan_layers(model)
+            assert isinstance(plan, LayerPlan)
+            assert plan.weight == Integer(width, signed=True)

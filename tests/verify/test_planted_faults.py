@@ -1,7 +1,7 @@
 """The cross-check finds one wrong bit of any kind of number; kinds that no other test of the runners plants.
 
 Weights, biases and tables of C are in test_crosscheck.py, those of ONNX and QONNX and thresholds in
-test_run_onnx.py, weights of Larq in test_run_larq.py, weights, thresholds and biases of hls4ml in
+test_run_onnx.py, weights of Larq in test_run_larq.py, weights, thresholds, biases and poolings of hls4ml in
 test_run_hls4ml.py. Here are the memory files of serial Verilog, and the other numbers of Larq.
 """
 

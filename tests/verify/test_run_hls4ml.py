@@ -18,9 +18,10 @@ from qhn2edge import interpreter
 from qhn2edge.backends import export_model
 from qhn2edge.backends.hls4ml_options import Hls4mlOptions
 from qhn2edge.cli import cli
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.emulators import verilator as compilers
 from qhn2edge.errors import ExportError, ToolError
-from qhn2edge.layers import Dense, Identity, Relu, Sign
+from qhn2edge.layers import Affine, Dense, Identity, Relu, Sign
 from qhn2edge.model import Head, Input, Model, save_model
 from qhn2edge.verify import run_hls4ml, verify_model
 from qhn2edge.verify.runners import RUNNERS
@@ -50,6 +51,16 @@ def small_model() -> Model:
 def export(folder: Path, tool: str = "Quartus", io: str = "parallel") -> Path:
     """Export the small model."""
     return export_model(small_model(), "hls4ml", folder, options=Hls4mlOptions(tool, io))
+
+
+def image_model() -> Model:
+    """Return a padded convolution of 12 bits and a pooling."""
+    rng = np.random.default_rng(4)
+    conv = Conv2D(random_dense(rng, 9, 3, (-1, 1), Sign(), 1), (3, 4, 1), (3, 3), padding=(1, 1, 1, 1))
+    pool = MaxPool2D(conv.shape_out, (2, 2), (1, 2), np.array([0, 1, 0], np.uint8))
+    last = random_dense(rng, pool.n_out, 2, (-1, 1), Affine((3, 2), (0, -9)))
+    source = Input(12, ENCODERS["bit"])
+    return Model("small_image", source, (conv, pool, last), Head("argmax", ("a", "b")))
 
 
 def header(folder: Path, pattern: str) -> Path:
@@ -101,6 +112,17 @@ class TestRun:
         expected = interpreter.logits(small_model(), mismatch.x[None, :])[0]
         assert mismatch.expected_logits.tolist() == expected.tolist()
         assert mismatch.got_logits.tolist() != expected.tolist()
+
+    @pytest.mark.parametrize(("file", "right"), [("weights/m*.h", "{0, 1, 0}"), ("parameters.h", "false;")])
+    def test_a_fault_in_an_image_is_found(self, tmp_path: Path, file: str, right: str) -> None:
+        """A pooling that takes another smallest value, and zeros outside that count as -1, show."""
+        folder = export_model(image_model(), "hls4ml", tmp_path / "out", options=Hls4mlOptions("Quartus"))
+        (path,) = (folder / "firmware").glob(file)
+        text = path.read_text()
+        before, found, after = text.partition(f"pad_counts = {right}" if file == "parameters.h" else right)
+        assert found
+        path.write_text(before + found.translate(str.maketrans("01", "10")).replace("false", "true") + after)
+        assert len(verify_model(image_model(), artifacts=folder).mismatches) == 1
 
     def test_a_folder_needs_no_hls4ml(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An exported folder is compiled and run without hls4ml, and nothing in it is changed."""
