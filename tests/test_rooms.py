@@ -26,7 +26,7 @@ ROOMS = (
     ("searches", "polish"),
     ("objectives", "settings", "results", "recipes", "distribution", "training", "baselines", "runs"),
     ("backends",),
-    ("toolchain",),
+    ("toolchain", "optional_tools"),
     ("importers",),
     ("boards",),
     ("building",),

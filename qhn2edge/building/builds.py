@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from qhn2edge.boards.board import Board
 from qhn2edge.building.firmware import Firmware, read_firmware
+from qhn2edge.building.fpga_families import FAMILIES
 from qhn2edge.building.gateware import Gateware, read_gateware
 from qhn2edge.building.gateware_sources import GatewareSources
+from qhn2edge.building.manifest import STEM
 
 Built: TypeAlias = Firmware | Gateware
 """What is in a folder that was built."""
@@ -28,3 +30,19 @@ def read_build(folder: Path, board: Board) -> Built:
         BuildError: the folder is of another board, or a file was changed.
     """
     return read_gateware(folder, board) if board.is_fpga else read_firmware(folder, board)
+
+
+def image_in(folder: Path, board: Board, kind: str) -> Path | None:
+    """Return where a build for a board has its image, whether it is there or not.
+
+    Args:
+        folder: of the build.
+        board: the board.
+        kind: "bitstream" of an FPGA's; else "hex", "bin" or "uf2".
+
+    Returns:
+        The file; None where builds for the board have none of that kind.
+    """
+    if board.is_fpga:
+        return folder / f"{STEM}.{FAMILIES[board.fpga.family].suffix}" if kind == "bitstream" else None
+    return None if kind == "uf2" and kind not in board.build.formats else folder / f"{STEM}.{kind}"

@@ -27,10 +27,13 @@ TABLE = "estimate_table.json"
 
 SAME_SPEED = {"hx1k": "hx8k", "hx4k": "hx8k", "lp1k": "lp8k", "lp4k": "lp8k"}
 """Devices that differ from a measured one in size only."""
-ECP5 = "85k"
+MEASURED_ALONE = {"ecp5": ("", "85k"), "gowin": ("GW1N", "GW1N-9C")}
+"""For families of one speed: how names of devices of that speed begin, and which of them was measured."""
 SERVER_CELLS = {"ice40": 400, "ecp5": 500, "gowin": 500}
 """Logic cells that a board's serial line and its protocol take beside a design (measured, rounded up)."""
 SIZES = ("luts", "registers", "cells")
+MOST_ERROR = 1.0
+"""An estimate that was off by more than this, relatively, for any measured design is not told at all."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,10 @@ def measured_families() -> tuple[str, ...]:
 
 def speed_of(family: str, device: str) -> str:
     """Return the measured device that has the speed of a device."""
-    return ECP5 if family == "ecp5" else SAME_SPEED.get(device, device)
+    if family in MEASURED_ALONE:
+        beginning, measured = MEASURED_ALONE[family]
+        return measured if device.startswith(beginning) else device
+    return SAME_SPEED.get(device, device)
 
 
 def estimate(model: Model, family: str, device: str, options: VerilogOptions = DEFAULT) -> Estimate:
@@ -137,12 +143,12 @@ def estimate(model: Model, family: str, device: str, options: VerilogOptions = D
 
     Args:
         model: the model.
-        family: of the chip: "ice40" or "ecp5".
+        family: of the chip: "ice40", "ecp5" or "gowin".
         device: the chip, as the placer calls it ("up5k").
         options: of the export.
 
     Raises:
-        ConfigError: designs of this style were not measured on such a chip.
+        ConfigError: designs of this style were not measured on such a chip, or the fit is too far off.
         ExportError: the model is too large for the style.
     """
     features = features_of(design_of(model, options))
@@ -181,6 +187,13 @@ def _fits(features: Features, family: str, device: str) -> dict[str, Fit]:
             "there is no estimate for this chip and style",
             got=f"{family} {device}, {features.group}",
             expected=f"a family of {', '.join(measured_families())}, and a style that was measured on it",
+            next_step="build it for the board instead",
+        )
+    name, worst = max(fits.items(), key=lambda each: each[1].worst_error)
+    if worst.worst_error > MOST_ERROR:
+        raise ConfigError(
+            "estimates of such designs on this chip are too far off",
+            got=f"{family} {device}, {features.group}: {name} by up to {worst.worst_error:.0%}",
             next_step="build it for the board instead",
         )
     return fits

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from qhn2edge.backends.to_verilog import Design
 from qhn2edge.backends.verilog_accumulator import AccumulatorDesign
-from qhn2edge.backends.verilog_circuit import Add, AtLeast, Count, Operation
+from qhn2edge.backends.verilog_circuit import ONE, Add, AtLeast, Count, Operation
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.backends.verilog_serial import LANES, SerialDesign, weight_blocks
 from qhn2edge.backends.verilog_serial_text import SerialText
+from qhn2edge.errors import ConfigError
 from qhn2edge.layers import Table
 
 CLOCK = ("one", "levels", "log_size")
@@ -68,6 +69,7 @@ class Blocks:
 BLOCKS = {
     "ice40": Blocks(((256, 16), (512, 8), (1024, 4), (2048, 2)), 1024, 64),
     "ecp5": Blocks(((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), 2048, 2048),
+    "gowin": Blocks(((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), 2048, 2048),
 }
 
 
@@ -100,7 +102,11 @@ class Features:
 
 
 def features_of(design: Design) -> Features:
-    """Return the features of a design."""
+    """Return the features of a design.
+
+    Raises:
+        ConfigError: no design of its kind was measured.
+    """
     match design:
         case ParallelDesign():
             return _parallel(design)
@@ -108,6 +114,7 @@ def features_of(design: Design) -> Features:
             return _serial(design)
         case AccumulatorDesign():
             return _accumulator(design)
+    raise ConfigError("there is no estimate for such a design yet", next_step="build it for a board instead")
 
 
 def memory_blocks(features: Features, family: str) -> int:
@@ -147,7 +154,7 @@ def _registers(design: ParallelDesign) -> int:
     """Return the flip-flops; of a result without registers before it, not those of bits that are constant."""
     if design.pipelined:
         return design.registers
-    ends = [design.parts[-1], *([] if design.table is None else [design.table])]
+    ends = [design.parts[-1], *([] if design.label is None else [design.label])]
     bits = {
         (part.name, bit >> 1)
         for part in ends
@@ -165,8 +172,8 @@ def _sizes(operations: Iterable[Operation]) -> tuple[float, float, float]:
         match operation:
             case Count():
                 counts += 2
-            case Add(output=output):
-                adder_bits += len(output)
+            case Add(a=a, output=output):
+                adder_bits += len(output) - (2 if a[0] == ONE else 0)  # {a, 1} + {b, carry}: the ends
             case AtLeast(a=a):
                 choices += len(a)
             case _:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qhn2edge.boards.board import Fpga
-from qhn2edge.building.fpga_tools import ECPPACK, ICEPACK, gowin_pack
+from qhn2edge.building.fpga_tools import PACKERS
 
 NETLIST, PLACED = "netlist.json", "placed"
 
@@ -48,7 +48,7 @@ FAMILIES: dict[str, Family] = {
         place=lambda fpga, pins: [
             f"--{fpga.device}", "--package", fpga.package, "--pcf", pins, "--asc", PLACED,
         ],
-        pack=lambda _, target: [*ICEPACK.command(), PLACED, target],
+        pack=lambda _, target: [*PACKERS["ice40"].command(), PLACED, target],
         suffix="bin",
         lut=r"SB_LUT4",
         register=r"SB_DFF\w*",
@@ -62,7 +62,7 @@ FAMILIES: dict[str, Family] = {
         place=lambda fpga, pins: [
             f"--{fpga.device}", "--package", fpga.package, "--lpf", pins, "--textcfg", PLACED,
         ],
-        pack=lambda _, target: [*ECPPACK.command(), "--compress", PLACED, target],
+        pack=lambda _, target: [*PACKERS["ecp5"].command(), "--compress", PLACED, target],
         suffix="bit",
         lut=r"LUT4",
         register=r"TRELLIS_FF",
@@ -77,7 +77,7 @@ FAMILIES: dict[str, Family] = {
             "--device", fpga.device, "--vopt", f"family={fpga.package}", "--vopt", f"cst={pins}",
             "--write", PLACED,
         ],
-        pack=lambda fpga, target: [*gowin_pack(), "-d", fpga.package, "-o", target, PLACED],
+        pack=lambda fpga, target: [*PACKERS["gowin"].command(), "-d", fpga.package, "-o", target, PLACED],
         suffix="fs",
         lut=r"LUT[1-4]",
         register=r"DFF\w*",

@@ -16,7 +16,7 @@ from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.boards.board import Board, Fpga
 from qhn2edge.boards.catalog import fpga_boards
 from qhn2edge.building.fpga_families import FAMILIES
-from qhn2edge.building.fpga_tools import NEXTPNR, missing, yosys_version
+from qhn2edge.building.fpga_tools import NEXTPNR, missing, passed_over, yosys_version
 from qhn2edge.building.gateware_sources import GatewareSources, write_gateware_sources
 from qhn2edge.building.manifest import (
     MANIFEST,
@@ -145,6 +145,8 @@ def build_gateware(
     wanted = options or VerilogOptions()
     styles = (wanted.style,) if wanted.style else styles_for(model, board)
     check_tools(board)
+    for line in passed_over(board.fpga.family):
+        say(line)
     with new_folder(folder, replace=replace or is_empty(folder)) as made:
         for number, style in enumerate(styles):
             chosen = _with_clock(dataclasses.replace(wanted, style=style), board)

@@ -13,9 +13,9 @@ from qhn2edge.building.cross_compilers import find_cross_compiler
 from qhn2edge.building.fpga_tools import NEXTPNR
 from qhn2edge.emulators.registry import EMULATORS
 from qhn2edge.errors import ToolError
+from qhn2edge.optional_tools import TOOLS, tool_status
 from qhn2edge.report.tables import plain_table
 from qhn2edge.storage import JsonObject
-from qhn2edge.toolchain import TOOLS, tool_status
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +43,6 @@ def boards(console: Console) -> tuple[JsonObject, int]:
 
 def _show(console: Console, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
     table = plain_table(header, rows)
-    table.padding = (0, 0, 0, 1)  # narrow enough for names to stay whole in 80 columns
     console.print(table)
 
 

@@ -8,10 +8,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from qhn2edge import __version__
+from qhn2edge.building import fpga_tools
 from qhn2edge.errors import ToolError
+from qhn2edge.optional_tools import TOOLS, tool_status
 from qhn2edge.report.tables import plain_table
 from qhn2edge.storage import JsonObject
-from qhn2edge.toolchain import TOOLS, host_c_compiler, tool_status
+from qhn2edge.toolchain import host_c_compiler
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +41,7 @@ def doctor(console: Console) -> tuple[JsonObject, int]:
         console.print(str(error))
     else:
         console.print(f"C is compiled with {chosen}")
+    bitstreams = {family: _bitstreams(family, console) for family in fpga_tools.NEXTPNR}
     tools = [
         {
             "name": s.tool.name,
@@ -54,8 +57,23 @@ def doctor(console: Console) -> tuple[JsonObject, int]:
         "qhn2edge": __version__,
         "python": platform.python_version(),
         "c_compiler": chosen,
+        "bitstreams": bitstreams,
         "tools": tools,
     }, 0
+
+
+def _bitstreams(family: str, console: Console) -> JsonObject:
+    """Tell which tools make bitstreams of a family of FPGAs, and which of the system's are too old for it."""
+    try:
+        tools = [tool.version() for tool in fpga_tools.tools_of(family)]
+        passed_over = fpga_tools.passed_over(family)
+    except ToolError as error:
+        console.print(f"bitstreams of {family} cannot be made: {error}", markup=False, soft_wrap=True)
+        return {"tools": [], "passed_over": [], "missing": str(error)}
+    console.print(f"bitstreams of {family} are made with {', '.join(tools)}", markup=False, soft_wrap=True)
+    for line in passed_over:
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    return {"tools": tools, "passed_over": list(passed_over), "missing": None}
 
 
 def short_version(version: str | None) -> str:

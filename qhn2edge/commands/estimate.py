@@ -15,9 +15,9 @@ from qhn2edge.building.estimate import (
     blocks_of,
     estimate,
     fits_on,
-    measured_families,
 )
-from qhn2edge.model import load_model
+from qhn2edge.errors import ConfigError
+from qhn2edge.model import Model, load_model
 from qhn2edge.report.tables import plain_table
 from qhn2edge.storage import JsonObject
 
@@ -32,8 +32,11 @@ def estimate_boards(path: Path, options: Mapping[str, Any], console: Console) ->
     model = load_model(path)
     style = None if options["style"] == "auto" else options["style"]
     chosen = VerilogOptions(style, options["clock_mhz"])
-    boards = [find_board(name) for name in options["boards"]] or _estimable()
-    rows = [(board, estimate(model, board.fpga.family, board.fpga.device, chosen)) for board in boards]
+    boards = [find_board(name) for name in options["boards"]]
+    if boards:
+        rows, left_out = [(board, _estimate(model, board, chosen)) for board in boards], list[str]()
+    else:
+        rows, left_out = _estimable(model, chosen)
     first = rows[0][1]
     title = f"{model.name}, {model.architecture}, {first.style}: estimates"
     table = plain_table(_HEADER, [_row(board, found) for board, found in rows], title)
@@ -48,12 +51,34 @@ def estimate_boards(path: Path, options: Mapping[str, Any], console: Console) ->
         )
     for line in _errors(rows):
         console.print(line)
+    if left_out:
+        console.print(f"no estimate in style {first.style}: {', '.join(left_out)}")
     facts = [estimate_facts(board, found) for board, found in rows]
-    return {"model": model.name, "digest": model.digest, "style": first.style, "boards": facts}, 0
+    content = {"model": model.name, "digest": model.digest, "style": first.style, "boards": facts}
+    return {**content, "left_out": left_out}, 0
 
 
-def _estimable() -> list[Board]:
-    return [board for board in fpga_boards() if board.fpga.family in measured_families()]
+def _estimate(model: Model, board: Board, options: VerilogOptions) -> Estimate:
+    return estimate(model, board.fpga.family, board.fpga.device, options)
+
+
+def _estimable(model: Model, options: VerilogOptions) -> tuple[list[tuple[Board, Estimate]], list[str]]:
+    """Return the estimates of all boards, and the boards on whose chips the style was not measured.
+
+    Raises:
+        ConfigError: it was not measured on any.
+    """
+    rows: list[tuple[Board, Estimate]] = []
+    left_out: list[str] = []
+    for board in fpga_boards():
+        try:
+            rows.append((board, _estimate(model, board, options)))
+        except ConfigError as error:
+            left_out.append(board.name)
+            refused = error
+    if not rows:
+        raise refused
+    return rows, left_out
 
 
 def estimate_facts(board: Board, found: Estimate) -> JsonObject:

@@ -18,7 +18,7 @@ from qhn2edge.building.firmware import build_firmware
 from qhn2edge.building.gateware import build_gateware
 from qhn2edge.building.manifest import MANIFEST
 from qhn2edge.errors import ConfigError, FlashError
-from qhn2edge.flashing.plan import FlashPlan, plan_flash
+from qhn2edge.flashing.plan import FlashPlan, plan_flash, plan_unbuilt
 from qhn2edge.flashing.ports import check_port, is_serial, tool_port
 from qhn2edge.flashing.registry import flash_tool
 from qhn2edge.model import Model, load_model
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+PORT = "PORT"
+"""What a dry run shows in the place of a serial port that was not named."""
+
+
 def flash(source: Path | None, options: Mapping[str, Any], console: Console) -> tuple[JsonObject, int]:
-    """Write firmware into a board, or (``dry_run``) show the command that would.
+    """Write firmware into a board, or (``dry_run``) show the command that would, and do nothing.
 
     Args:
         source: a model file, from which firmware is built first, or the folder of a build; None means the
@@ -43,22 +47,45 @@ def flash(source: Path | None, options: Mapping[str, Any], console: Console) -> 
     from rich.console import Console
 
     board = find_board(options["board"])
-    tool = flash_tool(board)
-    port = tool_port(tool, options["port"])
-    if not options["dry_run"]:
-        check_port(tool, port)  # before anything is built
     notes = Console(stderr=True, quiet=options["as_json"], highlight=False, soft_wrap=True)
+    if options["dry_run"]:
+        return _dry_run(source, board, options["port"], console, notes)
+    tool = flash_tool(board)
+    check_port(tool, tool_port(tool, options["port"]))  # before anything is built
     firmware = _firmware(source, board, notes)
     plan = plan_flash(firmware, options["port"])
-    if options["dry_run"]:
-        console.print(_typed(plan.command), markup=False)
-        return _document(plan, firmware, seconds=None), 0
     started = time.monotonic()
-    plan.carry_out(options["timeout"], lambda line: notes.print(line, style="dim", markup=False))
+    plan.carry_out(options["timeout"], lambda line: _tell(notes, line))
     seconds = time.monotonic() - started
     console.print(f"wrote {plan.image.name} into {board.title} in {seconds:.1f} s", markup=False)
     console.print(f"next     {_next(source, plan, options)}", markup=False)
-    return _document(plan, firmware, seconds=seconds), 0
+    return _document(plan, firmware.model_digest, seconds=seconds), 0
+
+
+def _dry_run(
+    source: Path | None, board: Board, port: str | None, console: Console, notes: Console
+) -> tuple[JsonObject, int]:
+    """Show the command; what would be built first, and a port that was not named, are told beside it."""
+    if port is None and flash_tool(board).port == "serial":
+        port = PORT
+        _tell(notes, f"{PORT} stands for the board's serial port, which --port names")
+    folder = source or Path()
+    if folder.is_file() and not _folder_of(model := load_model(folder), board).exists():
+        plan, digest = plan_unbuilt(board, _folder_of(model, board), port), model.digest
+        _tell(notes, f"nothing is built in a dry run; without --dry-run {plan.image} would be built first")
+    else:
+        firmware = _firmware(source, board, notes)
+        plan, digest = plan_flash(firmware, port), firmware.model_digest
+    console.print(_typed(plan.command), markup=False)
+    return _document(plan, digest, seconds=None), 0
+
+
+def _folder_of(model: Model, board: Board) -> Path:
+    return Path(f"{model.name}-{board.name}")
+
+
+def _tell(notes: Console, text: str) -> None:
+    notes.print(text, style="dim", markup=False)
 
 
 def _firmware(source: Path | None, board: Board, notes: Console) -> Built:
@@ -73,19 +100,15 @@ def _firmware(source: Path | None, board: Board, notes: Console) -> Built:
         _check_board(folder, board)
         return read_build(folder, board)
     model = load_model(folder)
-    found = Path(f"{model.name}-{board.name}")
+    found = _folder_of(model, board)
     if found.exists():
         return _earlier(found, board, model, notes)
-
-    def tell(text: str) -> None:
-        notes.print(text, style="dim", markup=False)
-
     if board.is_fpga:
-        gateware = build_gateware(model, board, found, say=tell)
-        tell(f"built {gateware.folder}: {gateware.usage.cells:,} logic cells")
+        gateware = build_gateware(model, board, found, say=lambda text: _tell(notes, text))
+        _tell(notes, f"built {gateware.folder}: {gateware.usage.cells:,} logic cells")
         return gateware
     built = build_firmware(model, board, found)
-    tell(f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash")
+    _tell(notes, f"built {built.folder}: {built.sizes.flash_bytes:,} bytes of flash")
     return built
 
 
@@ -130,16 +153,18 @@ def _next(source: Path | None, plan: FlashPlan, options: Mapping[str, Any]) -> s
     return _typed(["qhn2edge", "verify", model, "--board", options["board"], "--port", line])
 
 
-def _document(plan: FlashPlan, firmware: Built, seconds: float | None) -> JsonObject:
+def _document(plan: FlashPlan, model_digest: str, seconds: float | None) -> JsonObject:
+    built = plan.image.is_file()
     return {
         "board": plan.board.name,
         "tool": plan.tool.name,
         "command": plan.command,
         "command_line": _typed(plan.command),
         "image": str(plan.image),
-        "image_digest": sha256(read_bytes(plan.image, "image")),
-        "model_digest": firmware.model_digest,
-        "port": plan.port,
+        "image_digest": sha256(read_bytes(plan.image, "image")) if built else None,
+        "model_digest": model_digest,
+        "port": None if plan.port == PORT else plan.port,
+        "built": built,
         "flashed": seconds is not None,
         "seconds": None if seconds is None else round(seconds, 3),
     }

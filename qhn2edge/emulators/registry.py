@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qhn2edge.boards.board import Board
 from qhn2edge.errors import EmulatorError
-from qhn2edge.toolchain import find_tool, tool_status
+from qhn2edge.optional_tools import find_tool, tool_status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class Emulator:
             ``count_all(firmware, model, x)``, if there is one, yields the counts of several [n, n_features].
             ``missing()``, if there is one, tells what else it lacks, and ``version()`` the version of what is
             no Python package.
-        tools: the names in ``toolchain.TOOLS`` that it needs.
+        tools: the names in ``optional_tools.TOOLS`` that it needs.
         counts: the unit of its counts ("instructions", "cycles"), or None where it cannot count.
     """
 

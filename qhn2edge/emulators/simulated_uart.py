@@ -32,7 +32,7 @@ class UartDesign:
 
     Attributes:
         top: the top module.
-        clk, rx, tx: the names of its ports.
+        clk, rx, tx: the names of its ports; clk is empty where a cell inside takes ``harness.clk``.
         divisor: clocks of one bit on the line.
         patience: clocks after which an answer that did not begin will not come.
         parameters: what the top module is instantiated with, as Verilog.
@@ -141,7 +141,8 @@ def simulated_line(
 
 
 def _harness(design: UartDesign) -> str:
-    ports = f".{design.clk}(clk), .{design.rx}(rx), .{design.tx}(tx)"
+    clk = f".{design.clk}(clk), " if design.clk else ""
+    ports = f"{clk}.{design.rx}(rx), .{design.tx}(tx)"
     return (
         "module harness (input wire clk, input wire rx, output wire tx);\n"
         f"  {design.top} {design.parameters} board ({ports});\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qhn2edge.boards.board import Board
-from qhn2edge.building.builds import Built
+from qhn2edge.building.builds import Built, image_in
 from qhn2edge.errors import FlashError
 from qhn2edge.flashing.ports import check_port, tool_port
 from qhn2edge.flashing.registry import flash_tool
@@ -66,10 +66,28 @@ def plan_flash(firmware: Built, port: str | None = None) -> FlashPlan:
         ToolError: pyserial is missing.
     """
     tool = flash_tool(firmware.board)
-    image: Path | None = getattr(firmware, tool.image, None)
+    return _plan(firmware.board, tool, getattr(firmware, tool.image, None), port)
+
+
+def plan_unbuilt(board: Board, folder: Path, port: str | None = None) -> FlashPlan:
+    """Return how the image of a build that is still to be made will get into its board.
+
+    Args:
+        board: the board.
+        folder: where it will be built.
+        port: as of :func:`plan_flash`.
+
+    Raises:
+        FlashError, BoardError, ToolError: as :func:`plan_flash`.
+    """
+    tool = flash_tool(board)
+    return _plan(board, tool, image_in(folder, board, tool.image), port)
+
+
+def _plan(board: Board, tool: FlashTool, image: Path | None, port: str | None) -> FlashPlan:
     if image is None:
         raise FlashError(
-            f"the firmware of {firmware.board.name} has no {tool.image} file, which {tool.name} needs",
-            next_step=f'add "{tool.image}" to formats in {firmware.board.source}, and build again',
+            f"the firmware of {board.name} has no {tool.image} file, which {tool.name} needs",
+            next_step=f'add "{tool.image}" to formats in {board.source}, and build again',
         )
-    return FlashPlan(firmware.board, tool, image.resolve(), tool_port(tool, port))
+    return FlashPlan(board, tool, image.resolve(), tool_port(tool, port))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from qhn2edge.errors import ToolError
-from qhn2edge.toolchain import TOOLS
+from qhn2edge.optional_tools import TOOLS
 
 
 def packaged_program(name: str, package: str | None = None) -> list[str]:

@@ -27,8 +27,8 @@ from qhn2edge.link.line import SerialLine
 from qhn2edge.link.pace import Timing
 from qhn2edge.link.ports import open_port, port_names, ports_text
 from qhn2edge.model import Model
+from qhn2edge.optional_tools import find_tool, tool_status
 from qhn2edge.storage import digest_json, read_bytes, sha256
-from qhn2edge.toolchain import find_tool, tool_status
 from qhn2edge.verify.results import RunResult
 
 Say = Callable[[str], None]

@@ -18,7 +18,7 @@ from qhn2edge.boards.board import Board
 from qhn2edge.building import fpga_tools
 from qhn2edge.building.gateware import Gateware, build_gateware, read_gateware
 from qhn2edge.emulators import verilator
-from qhn2edge.emulators.gateware_lines import bitstream_line, check_simulated, icebox_vlog, netlist_line
+from qhn2edge.emulators.gateware_lines import bitstream_line, check_bitstream, icebox_vlog, netlist_line
 from qhn2edge.emulators.queued_line import QueuedLine
 from qhn2edge.errors import QhnError
 from qhn2edge.link import BoardClient
@@ -35,8 +35,8 @@ LINES: Mapping[str, Callable[[Gateware], AbstractContextManager[QueuedLine]]] = 
 def missing(board: Board, kind: str) -> str | None:
     """Return None when gateware of a kind can be run here, else one line that says what is missing."""
     try:
-        check_simulated(board)
         if kind == "bitstream":
+            check_bitstream(board)
             icebox_vlog()
     except QhnError as error:
         return str(error)
@@ -57,7 +57,7 @@ def run(
 
     Raises:
         BuildError: the model does not fit the board, or ``folder`` does not hold its gateware.
-        EmulatorError: the board's cells cannot be simulated.
+        EmulatorError: its cells cannot be simulated, or its bitstream cannot be turned into logic.
         LinkError: the simulation does not answer, or holds another model.
         ToolError: a tool is missing or failed.
     """

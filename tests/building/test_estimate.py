@@ -15,6 +15,7 @@ from qhn2edge.backends.to_verilog import design_of
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.boards.catalog import find_board, fpga_boards
 from qhn2edge.building.estimate import (
+    MOST_ERROR,
     SERVER_CELLS,
     Measured,
     blocks_of,
@@ -46,6 +47,13 @@ def network(*widths: int) -> Model:
         layers.append(Dense(bits, np.zeros(n_out, np.int32), (-1, 1), Identity() if is_last else Sign()))
     head = Head("argmax", tuple(map(str, range(widths[-1]))))
     return Model("net", Input(widths[0], Encoder.bits()), tuple(layers), head)
+
+
+def byte_unit(n: int) -> Model:
+    """Return one unit on bytes, which becomes an accumulator."""
+    bits = np.random.default_rng(1).integers(0, 2, (1, n), dtype=np.uint8)
+    layer = Dense(bits, np.zeros(1, np.int32), (-1, 1), Identity())
+    return Model("unit", Input(n, Encoder.uint8_unit()), (layer,), Head("threshold", ("a", "b")))
 
 
 class TestFit:
@@ -145,6 +153,8 @@ class TestEstimate:
         assert 2 < small.clock_mhz / slow.clock_mhz < 4
         assert estimate(network(32, 8, 4), "ice40", "hx1k", options).clock_mhz == small.clock_mhz
         assert speed_of("ecp5", "25k") == "85k"
+        assert speed_of("gowin", find_board("tang-nano-9k").fpga.device) == "GW1N-9C"
+        assert speed_of("gowin", "GW2A-LV18PG256C8/I7") == "GW2A-LV18PG256C8/I7"
 
     def test_fitting_leaves_room_for_the_serial_line(self) -> None:
         """A design fits until its cells and those of the serial line are more than the chip has."""
@@ -167,8 +177,30 @@ class TestEstimate:
         with pytest.raises(ConfigError, match="no estimate for this chip and style: got gowin"):
             estimate(network(16, 4, 3), "gowin", "x", VerilogOptions("serial"))
 
+    def test_hopeless_estimates_are_not_told(self) -> None:
+        """Where a fit was off by more than the quantity itself for any design, there is no estimate."""
+        model = byte_unit(64)
+        assert estimate(model, "ice40", "up5k").errors["luts"][1] < MOST_ERROR
+        fits = fitted("gowin", "accumulator", "luts")
+        assert fits is not None and fits.worst_error > MOST_ERROR
+        device = find_board("tang-nano-9k").fpga.device
+        with pytest.raises(ConfigError, match="too far off: got gowin .*accumulator: luts by up to 1"):
+            estimate(model, "gowin", device)
+
 
 class TestCommand:
+    def test_boards_without_an_estimate_are_told(self, tmp_path: Path) -> None:
+        """A style that was measured on some families only is estimated there; other boards are named."""
+        path = save_model(network(16, 4, 2), tmp_path / "m.json")
+        words = ["estimate", str(path), "--style", "combinational"]
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, result.output
+        assert "no estimate in style combinational: tang-nano-9k, ulx3s" in result.output
+        document = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
+        assert document["left_out"] == ["tang-nano-9k", "ulx3s"]
+        assert {board["family"] for board in document["boards"]} == {"ice40"}
+        assert CliRunner().invoke(cli, [*words, "--board", "ulx3s"]).exit_code != 0
+
     def test_table_and_errors(self, tmp_path: Path) -> None:
         """All boards of measured families are in the table, and the errors of each chip follow."""
         path = save_model(network(64, 32, 10), tmp_path / "m.json")

@@ -217,19 +217,15 @@ class TestRefused:
         """Without the tools it is said how to get them."""
         monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
         monkeypatch.setenv("PATH", str(tmp_path))
-        fpga_tools.yosys_version.cache_clear()
-        try:
-            with pytest.raises(
-                ToolError, match=r"icebreaker cannot be made.*[Yy]osys was not found.*qhn2edge\[fpga\]"
-            ):
-                build_gateware(TINY, find_board(BOARD), tmp_path / "out")
-            assert {board.core for board in fpga_boards() if fpga_tools.missing(board.core)} == {
-                "ice40",
-                "ecp5",
-                "gowin",
-            }
-        finally:
-            fpga_tools.yosys_version.cache_clear()
+        with pytest.raises(
+            ToolError, match=r"icebreaker cannot be made.*[Yy]osys was not found.*qhn2edge\[fpga\]"
+        ):
+            build_gateware(TINY, find_board(BOARD), tmp_path / "out")
+        assert {board.core for board in fpga_boards() if fpga_tools.missing(board.core)} == {
+            "ice40",
+            "ecp5",
+            "gowin",
+        }
 
 
 class TestCommands:
@@ -309,12 +305,17 @@ class TestCommands:
         assert isinstance(seen[0], GatewareSources)
 
     def test_flash_dry_run(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A model is built and the command that would write its bitstream shown; then the folder is known."""
+        """Of a model the command is shown and nothing is built; it is that of the folder once it is there."""
+        code, first, err = self.call(capsys, "flash", "tiny.model.json", "--board", BOARD, "--dry-run")
+        assert code == 0
+        assert not Path(f"tiny-{BOARD}").exists()
+        assert "nothing is built in a dry run" in err
+        assert "-b ice40_generic -f" in first
+        assert first.rstrip().endswith(f"tiny-{BOARD}/firmware.bin")
+        self.call(capsys, "build", "tiny.model.json", "--board", BOARD)
+        capsys.readouterr()
         for source in ("tiny.model.json", f"tiny-{BOARD}"):
-            code, out, _ = self.call(capsys, "flash", source, "--board", BOARD, "--dry-run")
-            assert code == 0
-            assert "-b ice40_generic -f" in out
-            assert out.rstrip().endswith("firmware.bin")
+            assert self.call(capsys, "flash", source, "--board", BOARD, "--dry-run") == (0, first, "")
 
     def test_flash_of_another_board(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A bitstream for another board is refused."""

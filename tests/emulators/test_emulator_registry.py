@@ -10,7 +10,7 @@ import pytest
 from qhn2edge.boards.catalog import all_boards, find_board
 from qhn2edge.emulators.registry import EMULATORS, find_emulator
 from qhn2edge.errors import EmulatorError
-from qhn2edge.toolchain import find_tool
+from qhn2edge.optional_tools import find_tool
 
 
 def test_rows() -> None:

@@ -81,11 +81,48 @@ class TestDryRun:
     def test_prints_the_command_alone(
         self, pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Standard output is one line for a shell; nothing is written."""
+        """Standard output is one line for a shell; nothing is built or written, which is told beside it."""
         assert run("small.model.json", "--board", pico, "--port", "drive", "--dry-run") == 0
         image = tmp_path / "small-cortex-m0" / "firmware.uf2"
-        assert shlex.split(capsys.readouterr().out) == ["cp", str(image), "drive"]
+        shown = capsys.readouterr()
+        assert shlex.split(shown.out) == ["cp", str(image), "drive"]
+        assert shown.err == f"nothing is built in a dry run; without --dry-run {image} would be built first\n"
+        assert not image.parent.exists()
         assert not (tmp_path / "drive" / "firmware.uf2").exists()
+
+    def test_is_the_command_of_what_was_built(
+        self, pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Where the build is there already it is checked, and the command and its document are of it."""
+        words = ("small.model.json", "--board", pico, "--port", "drive", "--dry-run", "--json")
+        assert run(*words) == 0
+        before = json.loads(capsys.readouterr().out)
+        firmware = build_firmware(small_model(), find_board(str(pico)), tmp_path / "small-cortex-m0")
+        assert run(*words) == 0
+        after = json.loads(capsys.readouterr().out)
+        assert (before["built"], before["image_digest"], after["built"]) == (False, None, True)
+        assert firmware.uf2 is not None
+        assert after["image_digest"] == sha256(firmware.uf2.read_bytes())
+        same = ("command", "image", "model_digest", "port")
+        assert [before[key] for key in same] == [after[key] for key in same]
+
+    @pytest.mark.parametrize("board", ["arduino-uno", "arduino-mega", "esp32c3-devkit"])
+    def test_a_serial_port_need_not_be_named(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        board: str,
+    ) -> None:
+        """Without --port the command has the word PORT in its place, and it is told what that stands for."""
+        monkeypatch.chdir(tmp_path)
+        save_model(small_model(), tmp_path / "m.json")
+        assert run("m.json", "--board", board, "--dry-run") == 0
+        shown = capsys.readouterr()
+        assert "PORT" in shlex.split(shown.out)
+        assert shown.err.startswith("PORT stands for the board's serial port, which --port names\n")
+        assert run("m.json", "--board", board, "--dry-run", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["port"] is None
 
     def test_is_quoted_for_a_shell(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

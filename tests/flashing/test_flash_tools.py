@@ -20,7 +20,8 @@ from qhn2edge.boards.catalog import all_boards, find_board
 from qhn2edge.errors import BoardError, FlashError, ToolError
 from qhn2edge.flashing.registry import FLASH_TOOLS, flash_tool
 from qhn2edge.flashing.tool import CommandTool, verdict
-from qhn2edge.toolchain import TOOLS, ToolResult
+from qhn2edge.optional_tools import TOOLS
+from qhn2edge.toolchain import ToolResult
 
 IMAGE = Path("/builds/my board/firmware.hex")
 COMMAND_TOOLS = sorted(set(ARGUMENTS) - {"uf2-copy"})
