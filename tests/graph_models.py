@@ -6,8 +6,9 @@ import numpy as np
 from strategies import ENCODERS, LEVELS, random_dense
 
 from qhn2edge.backends.float32_bounds import FLOAT32_EXACT
+from qhn2edge.convolution import Conv2D, MaxPool2D
 from qhn2edge.data.encoder import Encoder
-from qhn2edge.layers import Activation, Identity, Relu, Sign, Table
+from qhn2edge.layers import Activation, Affine, Identity, Relu, Sign, Table
 from qhn2edge.model import Head, Input, Model
 
 ACTIVATIONS: tuple[Activation, ...] = (
@@ -35,6 +36,35 @@ def mixed_model(name: str = "mixed", n_features: int = 12) -> Model:
         random_dense(rng, 5, 3, (-3, 1), Identity(), bias=3),
     )
     return Model(name, Input(n_features, Encoder.bits()), layers, Head("argmax", ("a", "b", "c")))
+
+
+def image_model(name: str = "images", kind: str = "uint8", pad_value: int = 0) -> Model:
+    """Return two padded convolutions, a pooling with smallest values between them, and scaled logits."""
+    rng = np.random.default_rng(4)
+    first = Conv2D(random_dense(rng, 18, 5, (-1, 1), Sign(), 40), (6, 5, 2), (3, 3), padding=(1, 1, 1, 1))
+    pool = MaxPool2D(first.shape_out, (2, 2), (2, 1), np.array([0, 1, 0, 1, 1], dtype=np.uint8))
+    kernel = random_dense(rng, 45, 7, (-2, 1), Relu(1, 4), 5)
+    second = Conv2D(kernel, pool.shape_out, (3, 3), (2, 1), (1, 0, 2, 1), pad_value)
+    last = random_dense(rng, second.n_out, 3, (-1, 1), Affine((7, 0, -4), (90, 9, -120)))
+    source = Input(first.n_in, ENCODERS[kind])
+    return Model(name, source, (first, pool, second, last), Head("argmax", ("a", "b", "c")))
+
+
+def reshaped_model() -> Model:
+    """Return a pooling of inputs, images that become others of other shapes, and a dense layer between."""
+    rng = np.random.default_rng(5)
+    pool = MaxPool2D((4, 6, 2), (2, 2), (2, 2), np.array([1, 0], dtype=np.uint8))
+    conv = Conv2D(random_dense(rng, 6, 4, (-1, 1), Sign(), 9), (2, 2, 3), (1, 2), padding=(0, 0, 1, 1))
+    later = Conv2D(random_dense(rng, 8, 3, (-1, 1), Sign(), 3), (4, 3, 2), (2, 2))
+    layers = (
+        pool,
+        conv,
+        later,
+        random_dense(rng, 18, 8, (-1, 1), Sign(), 3),
+        Conv2D(random_dense(rng, 2, 2, (-1, 1), Sign(), 1), (2, 2, 2), (1, 1)),
+        random_dense(rng, 8, 1, (-1, 1), Identity()),
+    )
+    return Model("reshaped", Input(48, ENCODERS["int8"]), layers, Head("threshold", ("no", "yes")))
 
 
 def single_model(bias: int, levels: tuple[int, int] = (-1, 1), kind: str = "bit") -> Model:

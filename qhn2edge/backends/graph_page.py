@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qhn2edge.layers import Dense
 from qhn2edge.model import Model
 
 
@@ -17,10 +18,21 @@ def page_values(model: Model) -> dict[str, object]:
         "kind": model.input.kind,
         "encoder_text": _encoder_text(model),
         "class_text": ", ".join(f"{i} is {_plain(name)}" for i, name in enumerate(head.classes)),
+        "image_text": _image_text(model),
         "head_text": "1 where the logit is >= 0, else 0"
         if head.kind == "threshold"
         else "the index of the largest logit, the lowest index of a tie",
     }
+
+
+def _image_text(model: Model) -> str:
+    """Return the order of an image's features, as a paragraph; nothing where there is no image."""
+    first = model.layers[0]
+    if isinstance(first, Dense):
+        return ""
+    height, width, channels = first.shape
+    order = f"feature (y * {width} + x) * {channels} + k is row y, column x, channel k"
+    return f"\nImages of {height} x {width} with {channels} channel{'s'[: channels - 1]}: {order}.\n"
 
 
 def _encoder_text(model: Model) -> str:

@@ -18,26 +18,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from types import ModuleType
-from typing import Any, TypeAlias
-
-import numpy as np
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
-from qhn2edge.backends.float32_bounds import FLOAT32_EXACT, check_float32, reached_part
+from qhn2edge.backends.float32_bounds import check_float32
 from qhn2edge.backends.graph_options import INTEGER_INPUT, GraphOptions
 from qhn2edge.backends.graph_page import page_values
+from qhn2edge.backends.larq_encoder import ENCODED, check_encoder, encode
+from qhn2edge.backends.larq_layers import Keras, LayerMaker, Values, check_paddings
 from qhn2edge.backends.optional_packages import load_package
-from qhn2edge.backends.refusals import refuse_new_layers
-from qhn2edge.errors import ExportError, ToolError
-from qhn2edge.layers import Activation, Dense, Relu, Sign, Table
+from qhn2edge.errors import ToolError
+from qhn2edge.layers import Affine, Dense
 from qhn2edge.model import Model
-from qhn2edge.ranges import LayerRange
 from qhn2edge.resources import resource_text
+
+RAW_NOTES = """
+`predict` rounds NumPy arrays to float32 before the model gets them, which moves ties: give it float64
+tensors, as above, or call `tf.keras.backend.set_floatx("float64")` first; `model(raw)` takes arrays as they
+are. XLA (`jit_compile=True`) multiplies where the encoder divides: do not compile the model with it.
+"""
+"""What the page says of raw input."""
+IMAGE_NOTES = """
+They also may choose convolutions that round (Winograd's): hide them with
+`tf.config.set_visible_devices([], "GPU")`.
+"""
+"""What the page says of convolutions."""
 
 KERAS_FILE, HDF5_FILE, SAVED_MODEL = "model.keras", "model.h5", "saved_model"
 
-INPUT, LOGITS = "x", "logits"
+INTEGERS, RAW = ENCODED, "raw"
+"""Names of the input: integers, or raw features."""
 
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -46,9 +56,6 @@ _FINGERPRINT = "fingerprint.pb"
 """An optional file of a SavedModel; it holds a random number."""
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a ZIP archive can say."""
-
-Keras: TypeAlias = Any
-"""A Keras model, layer or tensor; the packages are optional."""
 
 
 def emit(model: Model, folder: Path, options: GraphOptions = INTEGER_INPUT) -> tuple[str, ...]:
@@ -60,24 +67,20 @@ def emit(model: Model, folder: Path, options: GraphOptions = INTEGER_INPUT) -> t
     Args:
         model: the model.
         folder: an existing folder.
-        options: raw input is refused, as Keras rounds every input to float32.
+        options: whether the model starts with the encoder.
 
     Returns:
         The names of the files, and of the SavedModel's folder.
 
     Raises:
-        ExportError: float32 is not exact for the model, or the encoder was asked for.
+        UnsupportedModelError: the model, or its encoder where it was asked for, has no exact form in Larq.
         ToolError: TensorFlow or Larq is missing, or TensorFlow was imported before in a way Larq cannot use.
     """
-    if options.raw_input:
-        raise ExportError(
-            "Larq cannot hold the encoder, which rounds in float64: Keras rounds every input to float32",
-            next_step="use --target onnx with --raw-input, or encode the features yourself",
-        )
-    made = keras_model(model)
+    made = keras_model(model, options)
     with quiet():
         _save(made, folder)
-    text = Template(resource_text("export", "larq", "README.md.in")).substitute(_page(model))
+    page = resource_text("export", "larq", "README.md.in")
+    text = Template(page).substitute({**_page(model), **_input_page(model, options)})
     (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     modelfile.write(model, folder / MODEL_FILE)
     return (KERAS_FILE, HDF5_FILE, SAVED_MODEL, "README.md", MODEL_FILE)
@@ -87,45 +90,57 @@ def check_fit(model: Model) -> None:
     """Refuse a model that has no exact form in Larq; TensorFlow is not needed for that.
 
     Raises:
-        UnsupportedModelError: the model has a convolution, a pooling, or scaled logits.
-        ExportError: float32 is not exact for the model.
+        UnsupportedModelError: float32 is not exact for the model.
     """
-    refuse_new_layers(model, "the Larq export")
-    check_float32(model, "Larq")
+    check_float32(model, "Larq", scales_logits=False)
+    check_paddings(model)
 
 
-def keras_model(model: Model) -> Keras:
-    """Return a model as a Keras model whose logits, float32, are the interpreter's integers.
+def keras_model(model: Model, options: GraphOptions = INTEGER_INPUT) -> Keras:
+    """Return a model as a Keras model whose logits are the interpreter's integers.
 
     ==================  ================================================================================
-    input ``x``         [N, n_features], integers of the model's input kind
-    weights -1, +1      QuantDense, kernel_quantizer SteSign
+    input ``x``         [N, n_features], integers of the model's input kind; or ``raw``, float64
+    weights -1, +1      QuantDense, QuantConv2D; kernel_quantizer SteSign
     inputs -1, +1       (bits, or a sign before the layer) input_quantizer SteSign
-    other weights       QuantDense without a kernel_quantizer; the two levels as they are
+    other weights       QuantDense, QuantConv2D without a kernel_quantizer; the two levels as they are
+    padding             "same" with pad_values where it is that; else ZeroPadding2D, between Rescalings by -v
+                        and +v where it is not of zeros, and after a SteSign where zeros stay among signs
+    one column          Cropping2D to it, see larq_layers.py
+    pooling             MaxPooling2D of accumulators; between Rescalings by -1 where the smallest is taken
     relu                Rescaling 2^-shift, ReLU with a maximum, Rescaling to int32, which cuts the fraction
     table               Rescaling -low, ReLU with a maximum, Embedding that holds the values, Reshape
-    ``logits``          [N, n_logits]; the label is the caller's to pick
+    scaled logits       Rescaling in float64
+    ``logits``          [N, n_logits], float32 or, if scaled, float64; the label is the caller's to pick
     ==================  ================================================================================
 
-    SteSign(0) is +1, as ours. A layer's accumulators are the output of ``layer_<number>``.
+    SteSign(0) is +1, as ours. A layer's accumulators, or a pooling's results, are the output of
+    ``layer_<number>``. A pooling before a sign has not taken it yet.
 
     Raises:
-        ExportError: float32 is not exact for the model.
+        UnsupportedModelError: the model, or its encoder where it was asked for, has no exact form in Larq.
         ToolError: TensorFlow or Larq is missing, or TensorFlow was imported before in a way Larq cannot use.
     """
     check_fit(model)
+    if options.raw_input:
+        check_encoder(model.input)
     with quiet():
         keras, larq = import_larq()
-        inputs = keras.Input((model.input.n_features,), name=INPUT)
-        binary, x = model.input.kind == "bit", inputs
-        for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
-            last = number == len(model.dense_layers)
-            name = LOGITS if last else f"layer_{number}"
-            x = _dense(larq, layer, x, name, binary=binary)
-            binary = isinstance(layer.activation, Sign)
-            if not last:
-                x = _activation(keras, layer.activation, x, ranges, name)
-        return keras.Model(inputs, x, name=model.name)
+        source, x = _input(keras, model, raw=options.raw_input)
+        values, maker = Values(x, model.input.kind == "bit"), LayerMaker(keras, larq)
+        for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+            values = maker.add(layer, values, ranges, number, last=number == len(model.layers))
+        return keras.Model(source, values.x, name=model.name)
+
+
+def _input(keras: ModuleType, model: Model, *, raw: bool) -> tuple[Keras, Keras]:
+    """Return the input, and the integers that the first layer reads."""
+    shape = (model.input.n_features,)
+    if not raw:
+        integers = keras.Input(shape, name=INTEGERS)
+        return integers, integers
+    source = keras.Input(shape, name=RAW, dtype="float64")
+    return source, encode(sys.modules["tensorflow"], model.input, source)
 
 
 def import_larq() -> tuple[ModuleType, ModuleType]:
@@ -167,63 +182,6 @@ def quiet() -> Iterator[None]:
             os.close(kept)
 
 
-# ---- layers ----
-
-
-def _dense(larq: ModuleType, layer: Dense, x: Keras, name: str, *, binary: bool) -> Keras:
-    """Apply a dense layer with its weights."""
-    has_signs, has_bias = layer.levels == (-1, 1), bool(layer.bias.any())
-    sign = larq.quantizers.SteSign  # named: names that Larq counts up would differ from export to export
-    made = larq.layers.QuantDense(
-        layer.n_out,
-        use_bias=has_bias,
-        input_quantizer=sign(name=f"{name}_input_sign") if binary else None,
-        kernel_quantizer=sign(name=f"{name}_kernel_sign") if has_signs else None,
-        kernel_constraint="weight_clip" if has_signs else None,
-        name=name,
-    )
-    accumulators = made(x)
-    weights = layer.weights.T.astype(np.float32)
-    made.set_weights([weights, layer.bias.astype(np.float32)] if has_bias else [weights])
-    return accumulators
-
-
-def _activation(keras: ModuleType, activation: Activation, a: Keras, ranges: LayerRange, name: str) -> Keras:
-    """Apply an activation; a sign is left to the next layer's input quantiser, as Larq has it."""
-    match activation:
-        case Sign():
-            return a
-        case Relu():
-            return _relu(keras, activation, a, name)
-        case Table():
-            return _table(keras, reached_part(activation, ranges), a, name)
-    raise TypeError(f"unknown activation {activation!r}")
-
-
-def _relu(keras: ModuleType, relu: Relu, a: Keras, name: str) -> Keras:
-    """Apply min(max(a, 0) >> shift, limit); the limit is an integer, so the cut may come after it."""
-    # No accumulator exceeds 2^24, and larger limits need not be float32 numbers.
-    limit = float(relu.limit) if relu.limit < FLOAT32_EXACT else None
-    layers = keras.layers
-    if not relu.shift:
-        return layers.ReLU(limit, name=f"{name}_relu")(a)
-    scaled = layers.Rescaling(2.0**-relu.shift, name=f"{name}_scaled")(a)
-    positive = layers.ReLU(limit, name=f"{name}_relu")(scaled)
-    return layers.Rescaling(1, dtype="int32", name=f"{name}_floor")(positive)
-
-
-def _table(keras: ModuleType, table: Table, a: Keras, name: str) -> Keras:
-    """Apply values[clip(a - low, 0, n - 1)]; where a - low is rounded, it is far above n and clipped."""
-    layers = keras.layers
-    n_values = len(table.values)
-    steps = layers.Rescaling(1.0, offset=float(-table.low), name=f"{name}_steps")(a)
-    index = layers.ReLU(float(n_values - 1), name=f"{name}_index")(steps)
-    embedding = layers.Embedding(n_values, 1, trainable=False, name=f"{name}_table")
-    looked_up = embedding(index)
-    embedding.set_weights([np.array(table.values, dtype=np.float32)[:, None]])
-    return layers.Reshape((a.shape[1],), name=f"{name}_values")(looked_up)
-
-
 # ---- files ----
 
 
@@ -248,5 +206,30 @@ def _without_time(archive: bytes) -> bytes:
 
 
 def _page(model: Model) -> dict[str, object]:
-    from_signs = [layer.weights_bin.size for layer in model.dense_layers if layer.levels == (-1, 1)]
-    return {**page_values(model), "n_bits": f"{sum(from_signs):,}", "n_weights": f"{model.n_weight_bits:,}"}
+    from_signs = [kernel.weights_bin.size for kernel in model.kernels if kernel.levels == (-1, 1)]
+    is_scaled = isinstance(model.kernels[-1].activation, Affine)
+    return {
+        **page_values(model),
+        "n_bits": f"{sum(from_signs):,}",
+        "n_weights": f"{model.n_weight_bits:,}",
+        "logits_type": "float64" if is_scaled else "float32",
+        "image_notes": "" if all(isinstance(layer, Dense) for layer in model.layers) else IMAGE_NOTES,
+    }
+
+
+def _input_page(model: Model, options: GraphOptions) -> dict[str, object]:
+    if not options.raw_input:
+        return {
+            "input": INTEGERS,
+            "input_type": "float32",
+            "input_text": f"features, encoded as {model.input.kind}: integers",
+            "call": "logits = model.predict(x)",
+            "input_notes": "",
+        }
+    return {
+        "input": RAW,
+        "input_type": "float64",
+        "input_text": "raw features, finite; the model holds the encoder",
+        "call": "logits = model.predict(tf.constant(raw, tf.float64))",
+        "input_notes": RAW_NOTES,
+    }

@@ -4,7 +4,9 @@ Started by path with one JSON document on standard input:
 
 =============  =============================================================================================
 ``inputs``     a .npy file, float32 [n, n_features]
-``results``    the .npz file to write: ``<file>/<layer>``, float32 [n, n_out]
+``raw``        a .npy file, float64 [n, n_features], for files that start with the encoder; or null
+``rows``       how many vectors to run at a time
+``results``    the .npz file to write: ``<file>/<layer>``, float32 or float64 [n, ...]
 ``folder``     the exported folder
 ``keras``      names of files that Keras loads
 ``saved``      names of SavedModel folders, which are run by their serving signature
@@ -26,6 +28,8 @@ from typing import Any
 import numpy as np
 
 BLOCK_ROWS = 4096
+RAW = "raw"
+"""Name of the input of files that start with the encoder."""
 
 Job = dict[str, Any]
 
@@ -57,22 +61,29 @@ def _export(folder: Path, root: str, model_file: str) -> None:
 def _results(job: Job) -> Iterator[tuple[str, Any]]:
     tf = importlib.import_module("tensorflow")
     importlib.import_module("larq")  # registers its layers with Keras
-    x, folder = np.load(job["inputs"]), Path(job["folder"])
+    folder = Path(job["folder"])
     for name in job["keras"]:
         loaded = tf.keras.models.load_model(folder / name, compile=False)
         outputs = [loaded.get_layer(layer).output for layer in job["layers"]]
         run = tf.keras.Model(loaded.input, outputs).predict_on_batch
-        parts = [_as_list(run(block)) for block in _blocks(x)]
+        parts = [_as_list(run(block)) for block in _blocks(tf, job, loaded.input_names)]
         for index, layer in enumerate(job["layers"]):
             yield f"{name}/{layer}", np.concatenate([part[index] for part in parts])
     for name in job["saved"]:
         serve = tf.saved_model.load(str(folder / name)).signatures["serving_default"]
-        parts = [serve(tf.constant(block))["logits"].numpy() for block in _blocks(x)]
+        (source,) = serve.structured_input_signature[1]
+        parts = [serve(**{source: block})["logits"].numpy() for block in _blocks(tf, job, [source])]
         yield f"{name}/logits", np.concatenate(parts)
 
 
-def _blocks(x: Any) -> list[Any]:  # noqa: ANN401
-    return [x[i : i + BLOCK_ROWS] for i in range(0, len(x), BLOCK_ROWS)]
+def _blocks(tf: Any, job: Job, names: list[str]) -> Iterator[Any]:  # noqa: ANN401
+    """Yield the vectors that an input takes by its name, as tensors, which Keras does not round."""
+    path = job.get("raw") if names == [RAW] else job["inputs"]
+    if path is None:
+        raise ValueError("no raw features stand for the vectors")
+    x, n_rows = np.load(path), job.get("rows", BLOCK_ROWS)
+    for start in range(0, len(x), n_rows):
+        yield tf.constant(x[start : start + n_rows])
 
 
 def _as_list(values: Any) -> list[Any]:  # noqa: ANN401

@@ -16,28 +16,33 @@ from numpy.typing import NDArray
 import qhn2edge
 from qhn2edge import interpreter
 from qhn2edge.backends import MODEL_FILE
+from qhn2edge.backends.larq_layers import LOGITS
 from qhn2edge.backends.optional_packages import lack_of
 from qhn2edge.backends.to_larq import (
     HDF5_FILE,
     KERAS_FILE,
     LEGACY_KERAS,
     LOG_LEVEL,
-    LOGITS,
     SAVED_MODEL,
     check_fit,
 )
-from qhn2edge.errors import ExportError
+from qhn2edge.convolution import MaxPool2D, kernel_of
+from qhn2edge.errors import ExportError, ToolError
+from qhn2edge.layers import Affine, Sign
 from qhn2edge.model import Model, save_model
 from qhn2edge.storage import digest_json, sha256
 from qhn2edge.toolchain import run_tool
 from qhn2edge.verify import larq_process
 from qhn2edge.verify.exported import whole_numbers
 from qhn2edge.verify.results import LayerValues, RunResult
+from qhn2edge.verify.run_onnx import block_rows, raw_features
 
 DISTRIBUTIONS = ("larq", "tensorflow", "tf_keras")
 
 _KERAS_FILES = (KERAS_FILE, HDF5_FILE)
 _TIMEOUT_S = 900.0
+_BLOCK_VALUES = 2**25
+"""Values of the largest tensor at once."""
 # Sums stay exact on a processor; graphics cards may round them.
 _ENVIRONMENT = {LEGACY_KERAS: "1", LOG_LEVEL: "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
@@ -57,7 +62,8 @@ def run(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> RunRe
 
     Args:
         model: the model.
-        x: integer inputs [n, n_features], each in the model's range.
+        x: integer inputs [n, n_features], each in the model's range. Files that start with the encoder get
+            raw features that the encoder turns into them.
         folder: files exported earlier; None means a fresh export.
 
     Raises:
@@ -77,11 +83,28 @@ def trace(model: Model, x: NDArray[np.integer[Any]], folder: Path | None) -> lis
     Raises:
         ExportError, ToolError: as :func:`run`.
     """
-    layers = [*(f"layer_{number}" for number in range(1, len(model.layers))), LOGITS]
-    results, _ = _results(model, x[None, :], folder, layers)
+    is_scaled = isinstance(model.kernels[-1].activation, Affine)
+    inner = [f"layer_{number}" for number in range(1, len(model.layers) + is_scaled)]
+    results, _ = _results(model, x[None, :], folder, [*inner, LOGITS])
     found = np.stack([results[f"{name}/{LOGITS}"] for name in _KERAS_FILES])
     name = _KERAS_FILES[int(_first_wrong(model, x[None, :], found)[0])]
-    return [LayerValues(results[f"{name}/{layer}"][0], None) for layer in layers]
+    values = [results[f"{name}/{layer}"][0].ravel() for layer in (*inner, LOGITS)]
+    accumulators = [
+        np.where(layer >= 0, 1, -1) if pools_signs else layer
+        for layer, pools_signs in zip(values, _pools_of_signs(model), strict=False)
+    ]
+    layers = [LayerValues(layer, None) for layer in accumulators]
+    return [*layers[:-1], LayerValues(accumulators[-1], values[-1])]
+
+
+def _pools_of_signs(model: Model) -> list[bool]:
+    """Return for each layer whether it is a pooling of signs, of which the files pool the accumulators."""
+    found, signs = list[bool](), False
+    for layer in model.layers:
+        found.append(isinstance(layer, MaxPool2D) and signs)
+        kernel = kernel_of(layer)
+        signs = signs if kernel is None else isinstance(kernel.activation, Sign)
+    return found
 
 
 def _first_wrong(model: Model, x: NDArray[np.integer[Any]], found: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -100,6 +123,8 @@ def _results(
         exported = folder or work / "export"
         job = {
             "inputs": str(work / "inputs.npy"),
+            "raw": None if folder is None else _raw_file(model, x, work / "raw.npy"),
+            "rows": block_rows(model, larq_process.BLOCK_ROWS, _BLOCK_VALUES),
             "results": str(work / "results.npz"),
             "folder": str(exported.resolve()),
             "keras": _KERAS_FILES,
@@ -123,6 +148,15 @@ def _results(
         )
         with np.load(work / "results.npz") as results:
             return {key: whole_numbers(results[key]) for key in results.files}, _files_digest(exported)
+
+
+def _raw_file(model: Model, x: NDArray[np.integer[Any]], path: Path) -> str | None:
+    """Write raw features that stand for integer inputs; None where there are none."""
+    try:
+        np.save(path, raw_features(model.input, x))
+    except ToolError:  # told by the child, if a file needs them
+        return None
+    return str(path)
 
 
 def _check_files(folder: Path) -> None:
