@@ -144,7 +144,8 @@ def verify(model: str, **given: Any) -> None:  # noqa: ANN401
 
     All 2^n inputs for up to 16 input bits, else corner cases, random vectors, and the test set of the data
     named (or of the run folder that the model lies in). Exit code 1 on a mismatch. The backends
-    netlist:BOARD and bitstream:BOARD are what is built for an iCE40 board, cell by cell. With --prove
+    netlist:BOARD is what is built for an FPGA board, cell by cell; bitstream:BOARD the flashed file of
+    an iCE40 board, as logic again. With --prove
     also ranges, c, verilog and onnx (or those named; verilog-ice40 too) for all inputs: a proof, a
     counter-example that was run (exit code 1), or "not decided".
     """

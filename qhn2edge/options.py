@@ -268,7 +268,7 @@ target_name = click.option(
     help="c, c-batch, verilog, hls4ml, larq, onnx, qonnx, arduino, platformio, zephyr, esp-idf, cmsis-pack.",
 )
 raw_input = click.option(
-    "--raw-input", is_flag=True, help="onnx: the graph starts with the encoder and takes raw features."
+    "--raw-input", is_flag=True, help="onnx, larq: the graph starts with the encoder and takes raw features."
 )
 hls_backend = click.option(
     "--backend",
@@ -383,7 +383,11 @@ flash_timeout = click.option(
 # --- proofs -------------------------------------------------------------------------------------------
 prove = click.option("--prove", is_flag=True, help="Also prove it for all inputs, where the model is small.")
 prove_seconds = click.option(
-    "--seconds", type=float, default=120.0, show_default=True, help="Limit for the proof of each backend."
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Limit for the proof of each backend.",
 )
 prove_options = stack(prove, prove_seconds)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from qhn2edge.errors import UnsupportedModelError
-from qhn2edge.layers import Activation, Affine, Dense, Table
+from qhn2edge.layers import Activation, Affine, Table
 from qhn2edge.model import Model
 from qhn2edge.ranges import LayerRange
 
@@ -18,23 +18,18 @@ FLOAT32_EXACT = 2**24
 """The largest n such that float32 holds every integer from -n to n."""
 
 
-def check_float32(model: Model, target: str, *, scales_logits: bool = True) -> None:
-    """Refuse a model whose sums could be rounded by a target that computes in float32.
+def check_float32(model: Model, target: str) -> None:
+    """Refuse a model whose sums could be rounded by a target that adds in float32.
 
     Args:
         model: the model.
         target: the target's name.
-        scales_logits: whether the target scales logits in float32 too.
 
     Raises:
-        UnsupportedModelError: a partial sum or a logit can leave +-2^24; the message names the layer and the
-            bound.
+        UnsupportedModelError: a partial sum can leave +-2^24; the message names the layer and the bound.
     """
     for number, ranges in enumerate(model.ranges, start=1):
         _check(number, "sums", int(ranges.partial.max()), target)
-    last = model.layers[-1]
-    if scales_logits and isinstance(last, Dense) and isinstance(last.activation, Affine):
-        _check(len(model.layers), "logits", _largest_logit(last.activation, model.ranges[-1]), target)
 
 
 def logits_dtype(activation: Activation, ranges: LayerRange) -> type[np.float32 | np.float64]:

@@ -92,7 +92,7 @@ def check_fit(model: Model) -> None:
     Raises:
         UnsupportedModelError: float32 is not exact for the model.
     """
-    check_float32(model, "Larq", scales_logits=False)
+    check_float32(model, "Larq")
     check_paddings(model)
 
 

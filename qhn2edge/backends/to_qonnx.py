@@ -102,7 +102,7 @@ def qonnx_model(model: Model) -> Proto:
         UnsupportedModelError: float32 is not exact for the model, or a table has no form in the dialect.
         ToolError: the package onnx is missing.
     """
-    check_float32(model, "QONNX", scales_logits=False)
+    check_float32(model, "QONNX")
     onnx = load_package("onnx", "onnx")
     graph = GraphBuilder()
     x = Values(_input(graph, model.input), image_shape(model))

@@ -76,7 +76,7 @@ def export_options(target: str, options: Mapping[str, Any]) -> Options:
     if kind is not COptions and for_c != PORTABLE:
         raise ConfigError("--core, --kernel and --optimize are for C", got=f"--target {target}")
     for name, given, meant_for, owner in (
-        ("--raw-input", options["raw_input"], GraphOptions, "onnx"),
+        ("--raw-input", options["raw_input"], GraphOptions, "onnx or larq"),
         ("--style", style is not None, VerilogOptions, "verilog"),
         ("--clock-mhz", options["clock_mhz"] is not None, VerilogOptions, "verilog"),
         *((f"--{key}", True, Hls4mlOptions, "hls4ml") for key in for_hls),
