@@ -51,7 +51,7 @@ def images(side: int, channels: Sequence[int], encoder: Encoder, n_classes: int)
     for n in channels:
         kernel = random_layer(rng, 9 * shape[2], n, Sign())
         conv = Conv2D(kernel, shape, (3, 3), padding=(1, 1, 1, 1))
-        layers += [conv, MaxPool2D(conv.shape_out, (2, 2), (2, 2), np.arange(n, dtype=np.uint8) % 2)]
+        layers += [conv, MaxPool2D(conv.shape_out, (2, 2), (2, 2), (np.arange(n) % 2).astype(np.uint8))]
         shape = layers[-1].shape_out  # type: ignore[union-attr]  # a pooling
     scales, offsets = (tuple(rng.integers(1, 9, n_classes).tolist()) for _ in range(2))
     layers.append(random_layer(rng, int(np.prod(shape)), n_classes, Affine(scales, offsets)))

@@ -8,6 +8,7 @@ tuple of bits, least significant first; a signed word is in two's complement.
 from __future__ import annotations
 
 import importlib
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -20,6 +21,10 @@ Word: TypeAlias = tuple[Bit, ...]
 
 Reading = Mapping[str, bool]
 """Free variables and their values."""
+
+
+_COUNT_SHARE = 50
+"""Of the time, one part in so many may go into counting nodes."""
 
 
 def missing() -> str | None:
@@ -57,12 +62,17 @@ class Diagrams:
         # The order of variables is chosen by what they mean; a search for a better one would take minutes.
         self._bdd.configure(reordering=False, max_memory=max_bytes)
         self._true, self._false = self._bdd.true, self._bdd.false
+        self._n_nodes, self._next_count = 0, 0.0
 
     # ---- variables ----
 
     def variable(self, name: str) -> Bit:
         """Return a new free variable; those made first stand at the top of diagrams."""
         self._bdd.declare(name)
+        return self._bdd.var(name)
+
+    def variable_of(self, name: str) -> Bit:
+        """Return a free variable that was made before."""
         return self._bdd.var(name)
 
     def level(self, name: str) -> int:
@@ -76,8 +86,12 @@ class Diagrams:
 
     @property
     def n_nodes(self) -> int:
-        """Nodes of all diagrams in use."""
-        return len(self._bdd)
+        """Nodes of all diagrams in use, counted a while ago: a count visits all variables."""
+        start = time.monotonic()
+        if start >= self._next_count:
+            self._n_nodes = len(self._bdd)
+            self._next_count = start + max(1.0, _COUNT_SHARE * (time.monotonic() - start))
+        return self._n_nodes
 
     @property
     def peak_nodes(self) -> int:
@@ -220,6 +234,19 @@ class Diagrams:
             total = self.add_unsigned(total, part) if total else part
         return total
 
+    def add_signed(self, a: Word, b: Word) -> Word:
+        """Return the sum of two signed words, one bit wider than the wider one."""
+        n = max(len(a), len(b)) + 1
+        return self.add(sign_extended(a, n), sign_extended(b, n))
+
+    def scaled(self, factor: int, a: Word) -> Word:
+        """Return a signed word times a constant, exact."""
+        if not factor:
+            return (False,)
+        n = len(a) + abs(factor).bit_length() + 1
+        product = sign_extended(self.times(sign_extended(a, n), abs(factor))[:n], n)
+        return self.subtract(constant(0, n), product) if factor < 0 else product
+
     def total(self, words: Sequence[Word]) -> Word:
         """Return the sum of unsigned words, neighbours first.
 
@@ -292,6 +319,15 @@ def same_width(a: Word, b: Word) -> tuple[Word, Word]:
     """Return two signed words, the narrower one extended."""
     n = max(len(a), len(b))
     return sign_extended(a, n), sign_extended(b, n)
+
+
+def are_same(a: Word, b: Word) -> bool:
+    """Return whether two words of equal width are the same diagrams, bit by bit."""
+    return all(p is q or (_is_diagram(p, q) and p == q) for p, q in zip(a, b, strict=True))
+
+
+def _is_diagram(*bits: Bit) -> bool:
+    return not any(isinstance(bit, bool) for bit in bits)
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -58,6 +58,13 @@ class Wires:
                 waiting += open_inputs
         return self._of(net)
 
+    def before(self, net: Net) -> tuple[Net, ...]:
+        """Return the wires that one hangs on directly; none of one that nothing drives."""
+        try:
+            return self._source(net)[1]
+        except NotCovered:
+            return ()
+
     @cached_property
     def _unknown(self) -> frozenset[Net]:
         return frozenset(self.netlist.unknown)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from qhn2edge import interpreter
 from qhn2edge.backends import MODEL_FILE
-from qhn2edge.backends.refusals import refuse_new_layers
 from qhn2edge.emulators.child import start_child
 from qhn2edge.errors import ConfigError, QhnError, ToolError
 from qhn2edge.model import Model, save_model
@@ -58,18 +57,25 @@ def prove_model(
     Raises:
         ConfigError: an unknown backend, or an impossible limit.
         ToolError: the package of diagrams is missing.
-        UnsupportedModelError: the model has a convolution, a pooling, or scaled logits.
     """
-    if not seconds > 0:
-        raise ConfigError("the time for a proof is impossible", got=seconds, expected="seconds above 0")
+    check_seconds(seconds)
     names = list(dict.fromkeys(products.DEFAULT if backends is None else backends))
     for name in names:
         check_backend(name)
     lack = diagrams.missing()
     if lack is not None:
         raise ToolError(lack.rstrip("."))
-    refuse_new_layers(model, "a proof")
     return tuple(_prove_one(model, PRODUCTS[name], artifacts or {}, seconds, say) for name in names)
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuse an impossible limit.
+
+    Raises:
+        ConfigError: it is not above 0.
+    """
+    if not seconds > 0:
+        raise ConfigError("the time for a proof is impossible", got=seconds, expected="seconds above 0")
 
 
 def check_backend(name: str) -> None:

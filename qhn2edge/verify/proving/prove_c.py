@@ -6,11 +6,10 @@ such; the same files compiled for another core are another program, which the cr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qhn2edge.backends.c_options import PORTABLE
-from qhn2edge.backends.c_plan import BITS, INT8, INT32, LayerPlan, plan_layers
+from qhn2edge.backends.c_plan import INT32, LayerPlan, Plan, plan_all
 from qhn2edge.backends.c_text import c_name
 from qhn2edge.boards.catalog import find_board
 from qhn2edge.building.cross_compilers import (
@@ -24,10 +23,14 @@ from qhn2edge.errors import ToolError
 from qhn2edge.model import Model
 from qhn2edge.resources import resource
 from qhn2edge.toolchain import CompilerFound, run_tool
-from qhn2edge.verify.proving.diagrams import Word, sign_extended
+from qhn2edge.verify.proving import c_buffers
+from qhn2edge.verify.proving.c_sums import Follower
+from qhn2edge.verify.proving.c_windows import KEPT, Windows
+from qhn2edge.verify.proving.diagrams import Word, are_same, same_width, sign_extended
 from qhn2edge.verify.proving.reference import NotCovered, Reference
+from qhn2edge.verify.proving.rv32 import RA
 from qhn2edge.verify.proving.rv32_machine import Hook, Machine, Program, State
-from qhn2edge.verify.proving.rv32_values import Value, value_of, word_of
+from qhn2edge.verify.proving.rv32_values import value_of, word_of
 
 BOARD = "rv32"
 FLASH, INPUT, LOGITS, LABEL, STACK = 0x0001_0000, 0x2000_0000, 0x2010_0000, 0x2020_0000, 0x2040_0000
@@ -129,13 +132,13 @@ class _Run:
 
     def __init__(self, reference: Reference, program: Program) -> None:
         self._reference, self._program, self._d = reference, program, reference.d
-        self._plans = plan_layers(reference.model, PORTABLE)
+        self._plans = plan_all(reference.model, PORTABLE)
         self._names = entry_points(reference.model)
         for name in self._names:
             if name not in program.functions:
                 raise NotCovered(f"the program has no function {name}")
         values = [value.integer(self._d) for value in reference.inputs(0)]
-        self._input = dict(_written(values, self._plans[0].source, INPUT))
+        self._input = dict(c_buffers.written(self._d, values, self._plans[0].source, INPUT))
         self._machine = Machine(self._d, program, say=reference.say)
 
     def logits(self) -> None:
@@ -184,8 +187,7 @@ class _Run:
         for i, word in enumerate(self._found):
             self._machine.write(state, target + 4 * i, value_of(word), 4)
         # A function may leave anything in the registers that it need not keep.
-        kept = {0, 1, 2, 3, 4, 8, 9, *range(18, 28)}
-        state.registers = [v if i in kept else None for i, v in enumerate(state.registers)]
+        state.registers = [v if i in {0, RA, *KEPT} else None for i, v in enumerate(state.registers)]
         state.registers[_A0] = 0
         self._machine.leave(state)
 
@@ -193,14 +195,18 @@ class _Run:
 
     def _cuts(self) -> dict[int, Hook]:
         found: dict[int, Hook] = {}
+        functions = self._program.functions
         for plan in self._plans:
             name = f"layer_{plan.number}"
-            if name not in self._program.functions:
+            if name not in functions:
                 raise NotCovered(f"the compiler kept no function {name}")
-            found[self._program.functions[name][0]] = self._entry(plan)
+            found[functions[name][0]] = self._entry(plan)
+            patch = functions.get(f"{name}_patch")
+            if isinstance(plan, LayerPlan) and plan.conv is not None and patch is not None:
+                found[patch[0]] = Windows(self._reference, self._program, self._machine, plan, plan.conv)
         return found
 
-    def _entry(self, plan: LayerPlan) -> Hook:
+    def _entry(self, plan: Plan) -> Hook:
         def enter(state: State) -> None:
             if state.path is not True:
                 raise NotCovered("a layer that is called for some inputs only")
@@ -209,6 +215,10 @@ class _Run:
                 raise NotCovered("a layer whose buffers hang on the data")
             if plan.number > 1:
                 self._cut(state, plan.number - 1, source, plan.source)
+            self._machine.on_sum = None
+            if isinstance(plan, LayerPlan) and plan.conv is None:
+                inputs = self._reference.inputs(plan.number - 1)
+                self._machine.on_sum = Follower(self._reference, plan.number - 1, plan.layer, inputs)
             if plan.is_last:
                 place = len(state.calls) - 1, state.calls[-1]
                 self._machine.on_return[place] = lambda after: self._cut(after, plan.number, target, INT32)
@@ -216,41 +226,14 @@ class _Run:
         return enter
 
     def _cut(self, state: State, number: int, address: int, kind: str) -> None:
-        """Compare the values in a buffer with a layer's outputs, and put free variables there."""
-        n = self._plans[number - 1].layer.n_out
-        self._reference.check_outputs(number - 1, self._values(state, address, kind, n))
-        fresh = [value.integer(self._d) for value in self._reference.inputs(number)]
-        state.memory |= dict(_written(fresh, kind, address))
+        """Compare the values in a buffer with a layer's outputs, and put free variables there.
 
-    def _values(self, state: State, address: int, kind: str, n: int) -> Iterator[Word]:
-        """Yield n integers of a buffer, as signed words."""
-        size = {BITS: 4, INT32: 4}.get(kind, 1)
-        count = -(-n // 32) if kind == BITS else n
-        values = [self._machine.read(state, address + size * i, size) for i in range(count)]
-        if any(value is None for value in values):
-            raise NotCovered("a value that was never written")
-        words = [word_of(value, 8 * size) for value in values]
-        if kind != BITS:
-            yield from (word if kind in {INT8, INT32} else (*word, False) for word in words)
-            return
-        bits = [bit for word in words for bit in word]
-        if any(bit is not False for bit in bits[n:]):
-            raise NotCovered("unused bits of a packed row that are not 0")
-        yield from ((True, self._d.invert(bit)) for bit in bits[:n])
-
-
-def _written(values: Sequence[Word], kind: str, address: int) -> Iterator[tuple[int, Value]]:
-    """Yield the bytes of a buffer that holds integers, given as signed words."""
-    if kind == BITS:
-        bits: Word = tuple(_is_positive(word) for word in values)
-        bits += (False,) * (-len(bits) % 32)
-    else:
-        n_bits = 32 if kind == INT32 else 8
-        bits = tuple(bit for word in values for bit in sign_extended(word, n_bits))
-    for first in range(0, len(bits), 8):
-        yield address + first // 8, value_of(bits[first : first + 8])
-
-
-def _is_positive(word: Word) -> object:
-    """Return the bit that stands for -1 or +1: not the sign."""
-    return not word[-1] if isinstance(word[-1], bool) else ~word[-1]
+        Where a variable is there already, its window was compared (c_windows.py).
+        """
+        n, d = self._plans[number - 1].n_values, self._d
+        found = c_buffers.read(self._machine, state, address, kind, n)
+        fresh = [value.integer(d) for value in self._reference.inputs(number)]
+        left = [i for i in range(n) if not are_same(*same_width(fresh[i], found[i]))]
+        if left:
+            self._reference.check_outputs(number - 1, (found[i] for i in left), numbers=left)
+        state.memory |= dict(c_buffers.written(d, fresh, kind, address))

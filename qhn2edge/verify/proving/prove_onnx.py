@@ -6,6 +6,7 @@ saturating) is another program, which the cross-check runs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -34,15 +35,27 @@ _WIDTHS = {"int8": 8, "uint8": 8, "int32": 32, "uint32": 32, "int64": 64, "bool"
 
 @dataclass(frozen=True)
 class Row:
-    """A tensor of one sample: its integers as signed words, each exact, and their type.
+    """A tensor of one sample: its integers as signed words, each exact, their type and shape.
 
     Attributes:
-        words: one an element.
+        words: one an element, in row-major order.
         dtype: NumPy's name of the type, "bool" for conditions (whose words are single bits).
+        shape: of the tensor, with one sample.
     """
 
     words: tuple[Word, ...]
     dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The elements' numbers, in their shape."""
+        return np.arange(len(self.words), dtype=np.int64).reshape(self.shape)
+
+    def taken(self, places: NDArray[np.int64], outside: Word = ()) -> Row:
+        """Return elements by number, in the shape of the numbers; what is ``outside`` for -1."""
+        words = tuple(self.words[i] if i >= 0 else outside for i in places.ravel().tolist())
+        return Row(words, self.dtype, places.shape)
 
 
 def prove_onnx(reference: Reference, path: Path) -> None:
@@ -72,7 +85,8 @@ class _Run:
         to_array = onnx.numpy_helper.to_array
         self._constants: dict[str, NDArray[Any]] = {c.name: to_array(c) for c in graph.initializer}
         dtype = {"uint8": "uint8"}.get(reference.model.input.kind, "int8")
-        self._rows = {INTEGERS: Row(tuple(v.integer(self._d) for v in reference.inputs(0)), dtype)}
+        words = tuple(v.integer(self._d) for v in reference.inputs(0))
+        self._rows = {INTEGERS: Row(words, dtype, (1, len(words)))}
         self._cuts = {f"layer_{n + 1}_outputs": n for n in range(reference.n_layers - 1)}
         self._cuts[LOGITS] = reference.n_layers - 1
 
@@ -89,7 +103,7 @@ class _Run:
             number = self._cuts[name]
             self._reference.check_outputs(number, row.words)
             fresh = tuple(v.integer(self._d) for v in self._reference.inputs(number + 1))
-            row = Row(fresh, row.dtype)
+            row = Row(fresh, row.dtype, row.shape)
         self._rows[name] = row
 
     def finish(self) -> None:
@@ -109,27 +123,28 @@ class _Run:
             raise NotCovered(f"a tensor that nothing makes ({name})")
         values = self._constants[name]
         words = tuple(constant(v, signed_bits(v, v)) for v in values.ravel().tolist())
-        return Row(words, values.dtype.name)
+        return Row(words, values.dtype.name, values.shape)
 
     def _together(self, names: list[str]) -> list[Row]:
-        """Return rows of equal length; a single element stands for as many as are needed."""
+        """Return rows of one shape, to which all are broadcast."""
         rows = [self._row(name) for name in names]
-        n = max(len(row.words) for row in rows)
-        if any(len(row.words) not in {1, n} for row in rows):
-            raise NotCovered("tensors of different lengths")
-        return [Row(row.words * (n // len(row.words)), row.dtype) for row in rows]
+        try:
+            shape = np.broadcast_shapes(*(row.shape for row in rows))
+        except ValueError:
+            raise NotCovered("tensors whose shapes do not fit") from None
+        return [row.taken(np.broadcast_to(row.places, shape)) for row in rows]
 
     def _elementwise(self, names: list[str], operation: Callable[..., Word], dtype: str | None = None) -> Row:
         rows = self._together(names)
         kind = dtype or rows[-1].dtype
         made = (operation(*words) for words in zip(*(row.words for row in rows), strict=True))
-        return Row(tuple(_wrapped(word, kind) for word in made), kind)
+        return Row(tuple(_wrapped(word, kind) for word in made), kind, rows[0].shape)
 
     # ---- operators ----
 
     def add(self, names: list[str], _: dict[str, Any]) -> Row:
         """Add."""
-        return self._elementwise(names, lambda a, b: _sum(self._d, a, b))
+        return self._elementwise(names, self._d.add_signed)
 
     def subtract(self, names: list[str], _: dict[str, Any]) -> Row:
         """Sub."""
@@ -139,13 +154,28 @@ class _Run:
         """MatMulInteger (with a zero point of the row) and MatMul with a constant matrix, in int32."""
         if len(names) not in {2, 3} or names[1] not in self._matrices():
             raise NotCovered("a product with something that is no constant matrix")
-        matrix = self._matrices()[names[1]].astype(np.int64)
-        x = self._row(names[0]).words
+        matrix, row = self._matrices()[names[1]].astype(np.int64), self._row(names[0])
+        x, n = row.words, len(matrix)
+        if row.shape[-1] != n:
+            raise NotCovered("a product of shapes that do not fit")
         if len(names) == 3:
             pairs = zip(x, self._together([names[0], names[2]])[1].words, strict=True)
             x = tuple(_difference(self._d, word, zero) for word, zero in pairs)
-        words = tuple(_wrapped(_dot(self._d, column.tolist(), x), "int32") for column in matrix.T)
-        return Row(words, "int32")
+        words = tuple(
+            _wrapped(_dot(self._d, column, x[first : first + n]), "int32")
+            for first in range(0, len(x), n)
+            for column in matrix.T.tolist()
+        )
+        return Row(words, "int32", (*row.shape[:-1], matrix.shape[1]))
+
+    def scale(self, names: list[str], _: dict[str, Any]) -> Row:
+        """Mul by constants."""
+        if names[1] not in self._constants:
+            raise NotCovered("a product with something that is no constant")
+        x, factors = self._together(names)
+        numbers = (self._d.number(word, {}, signed=True) for word in factors.words)
+        made = (self._d.scaled(n, word) for n, word in zip(numbers, x.words, strict=True))
+        return Row(tuple(_wrapped(word, x.dtype) for word in made), x.dtype, x.shape)
 
     def _matrices(self) -> dict[str, NDArray[Any]]:
         return {name: values for name, values in self._constants.items() if values.ndim == 2}
@@ -157,7 +187,7 @@ class _Run:
             raise NotCovered(f"a conversion to {dtype}")
         row = self._row(names[0])
         words = ((*word, False) for word in row.words) if row.dtype == "bool" else row.words
-        return Row(tuple(_wrapped(word, dtype) for word in words), dtype)
+        return Row(tuple(_wrapped(word, dtype) for word in words), dtype, row.shape)
 
     def at_least(self, names: list[str], _: dict[str, Any]) -> Row:
         """GreaterOrEqual."""
@@ -172,18 +202,23 @@ class _Run:
 
     def largest(self, names: list[str], _: dict[str, Any]) -> Row:
         """Max."""
-        return self._elementwise(names, lambda a, b: self._d.pick(self._less(a, b), *same_width(b, a)))
+        return self._elementwise(names, self._larger)
 
     def least(self, names: list[str], _: dict[str, Any]) -> Row:
         """Min."""
-        return self._elementwise(names, lambda a, b: self._d.pick(self._less(a, b), *same_width(a, b)))
+        return self._elementwise(names, self._smaller)
 
     def clip(self, names: list[str], _: dict[str, Any]) -> Row:
         """Clip."""
-        low = self._elementwise(names[:2], lambda a, b: self._d.pick(self._less(a, b), *same_width(b, a)))
-        words = (self._row(names[2]).words * len(low.words))[: len(low.words)]
-        pairs = zip(low.words, words, strict=True)
-        return Row(tuple(self._d.pick(self._less(a, b), *same_width(a, b)) for a, b in pairs), low.dtype)
+        bounded = self._elementwise(names[:2], self._larger)
+        self._rows["(at least)"] = bounded
+        return self._elementwise(["(at least)", names[2]], self._smaller)
+
+    def _larger(self, a: Word, b: Word) -> Word:
+        return self._d.pick(self._less(a, b), *same_width(b, a))
+
+    def _smaller(self, a: Word, b: Word) -> Word:
+        return self._d.pick(self._less(a, b), *same_width(a, b))
 
     def shift(self, names: list[str], attributes: dict[str, Any]) -> Row:
         """BitShift to the right of unsigned integers, by a constant."""
@@ -192,24 +227,65 @@ class _Run:
         if attributes.get("direction") != b"RIGHT" or len(amounts) != 1 or not row.dtype.startswith("uint"):
             raise NotCovered("a shift by something that is no constant")
         (amount,) = amounts
-        return Row(tuple(sign_extended(word[amount:] or (False,), 33) for word in row.words), row.dtype)
+        return Row(
+            tuple(sign_extended(word[amount:] or (False,), 33) for word in row.words), row.dtype, row.shape
+        )
 
     def gather(self, names: list[str], attributes: dict[str, Any]) -> Row:
-        """Gather from a constant vector, by indices that are in range."""
-        table = self._row(names[0])
+        """Gather by constant indices, or from a constant vector by indices that are in range."""
+        table, axis = self._row(names[0]), attributes.get("axis", 0)
+        if names[1] in self._constants:
+            return table.taken(np.take(table.places, self._constants[names[1]], axis=axis))
         n = len(table.words)
-        if attributes.get("axis", 0) != 0 or names[0] not in self._constants:
+        if axis != 0 or names[0] not in self._constants:
             raise NotCovered("a look-up in something that is no constant vector")
         width = max(len(word) for word in table.words)
         entries = [sign_extended(word, width) for word in table.words]
         found = []
-        for index in self._row(names[1]).words:
+        indices = self._row(names[1])
+        for index in indices.words:
             outside = self._d.either(index[-1], self._less(constant(n - 1, n.bit_length() + 1), index))
             if outside is not False:
                 raise NotCovered("an index that may leave its table")
             n_bits = (n - 1).bit_length()
             found.append(self._d.looked_up(sign_extended(index, n_bits), entries))
-        return Row(tuple(found), table.dtype)
+        return Row(tuple(found), table.dtype, indices.shape)
+
+    def pad(self, names: list[str], attributes: dict[str, Any]) -> Row:
+        """Pad with a constant."""
+        pads = self._constants[names[1]].reshape(2, -1).T if names[1] in self._constants else None
+        if pads is None or attributes.get("mode", b"constant") != b"constant" or len(names) != 3:
+            raise NotCovered("a Pad of another kind")
+        row, (value,) = self._row(names[0]), self._row(names[2]).words
+        return row.taken(np.pad(row.places, pads, constant_values=-1), value)
+
+    def reshape(self, names: list[str], attributes: dict[str, Any]) -> Row:
+        """Reshape; a size of 0 is that of the input."""
+        if names[1] not in self._constants or attributes.get("allowzero", 0):
+            raise NotCovered("a Reshape of another kind")
+        row, sizes = self._row(names[0]), self._constants[names[1]].tolist()
+        wanted = [row.shape[i] if size == 0 else size for i, size in enumerate(sizes)]
+        return row.taken(row.places.reshape(wanted))
+
+    def _reduced(
+        self, names: list[str], attributes: dict[str, Any], operation: Callable[[Word, Word], Word]
+    ) -> Row:
+        axes = attributes.get("axes", [])
+        if len(names) != 1 or len(axes) != 1 or attributes.get("keepdims", 1):
+            raise NotCovered("a reduction of another kind")
+        row = self._row(names[0])
+        places = np.moveaxis(row.places, axes[0], -1)
+        groups = places.reshape(-1, places.shape[-1]).tolist()
+        words = (functools.reduce(operation, (row.words[i] for i in group)) for group in groups)
+        return Row(tuple(words), row.dtype, places.shape[:-1])
+
+    def reduce_largest(self, names: list[str], attributes: dict[str, Any]) -> Row:
+        """ReduceMax along one axis."""
+        return self._reduced(names, attributes, self._larger)
+
+    def reduce_least(self, names: list[str], attributes: dict[str, Any]) -> Row:
+        """ReduceMin along one axis."""
+        return self._reduced(names, attributes, self._smaller)
 
     def argmax(self, names: list[str], attributes: dict[str, Any]) -> Row:
         """ArgMax along the row: the lowest index of a tie."""
@@ -222,14 +298,14 @@ class _Run:
             larger = self._less(best, word)
             best = self._d.pick(larger, *same_width(word, best))
             index = self._d.pick(larger, constant(number, n_bits), index)
-        return Row((index,), "int64")
+        return Row((index,), "int64", (1,))
 
     def squeeze(self, names: list[str], _: dict[str, Any]) -> Row:
         """Squeeze: a row of one element is that element."""
         row = self._row(names[0])
         if len(row.words) != 1:
             raise NotCovered("a Squeeze of several elements")
-        return row
+        return Row(row.words, row.dtype, (1,))
 
 
 _OPERATORS: dict[str, Callable[[_Run, list[str], dict[str, Any]], Row]] = {
@@ -243,6 +319,11 @@ _OPERATORS: dict[str, Callable[[_Run, list[str], dict[str, Any]], Row]] = {
     "Max": _Run.largest,
     "Min": _Run.least,
     "Clip": _Run.clip,
+    "Mul": _Run.scale,
+    "Pad": _Run.pad,
+    "Reshape": _Run.reshape,
+    "ReduceMax": _Run.reduce_largest,
+    "ReduceMin": _Run.reduce_least,
     "BitShift": _Run.shift,
     "Gather": _Run.gather,
     "ArgMax": _Run.argmax,
@@ -263,11 +344,6 @@ def _wrapped(word: Word, dtype: str) -> Word:
     return word[:n_bits]
 
 
-def _sum(d: Diagrams, a: Word, b: Word) -> Word:
-    n_bits = max(len(a), len(b)) + 1
-    return d.add(sign_extended(a, n_bits), sign_extended(b, n_bits))
-
-
 def _difference(d: Diagrams, a: Word, b: Word) -> Word:
     n_bits = max(len(a), len(b)) + 1
     return d.subtract(sign_extended(a, n_bits), sign_extended(b, n_bits))
@@ -275,17 +351,8 @@ def _difference(d: Diagrams, a: Word, b: Word) -> Word:
 
 def _dot(d: Diagrams, weights: list[int], x: tuple[Word, ...]) -> Word:
     """Return the exact sum of products, neighbours first."""
-    words = [_scaled(d, weight, word) for weight, word in zip(weights, x, strict=True)]
+    words = [d.scaled(weight, word) for weight, word in zip(weights, x, strict=True)]
     while len(words) > 1:
         pairs = zip_longest(words[::2], words[1::2])
-        words = [a if b is None else _sum(d, a, b) for a, b in pairs]
+        words = [a if b is None else d.add_signed(a, b) for a, b in pairs]
     return words[0]
-
-
-def _scaled(d: Diagrams, weight: int, word: Word) -> Word:
-    """Return a signed word times a constant."""
-    n_bits = len(word) + abs(weight).bit_length() + 1
-    wide = sign_extended(word, n_bits)
-    product = d.times(wide, abs(weight))[:n_bits] if weight else constant(0, 1)
-    product = sign_extended(product, n_bits) if weight else product
-    return d.subtract(constant(0, len(product)), product) if weight < 0 else product

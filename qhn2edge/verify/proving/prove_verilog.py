@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from qhn2edge.backends.verilog_formats import Format
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.backends.verilog_stream import StreamShape
+from qhn2edge.verify.proving.counts import follow
 from qhn2edge.verify.proving.diagrams import (
     Diagrams,
     Word,
@@ -19,7 +20,7 @@ from qhn2edge.verify.proving.logic import Clocked, Wires
 from qhn2edge.verify.proving.netlist import Net, Netlist, with_enables
 from qhn2edge.verify.proving.pipelines import check_pipeline
 from qhn2edge.verify.proving.reference import NotCovered, Reference
-from qhn2edge.verify.proving.specification import Value
+from qhn2edge.verify.proving.values import Value
 
 MAX_CYCLES = 20_000
 """Clock cycles of a serial design that are followed."""
@@ -50,6 +51,7 @@ def prove_parallel(reference: Reference, netlist: Netlist, design: ParallelDesig
         for number in range(reference.n_layers):
             signal = netlist.signal(f"y{number + 1}")
             formats = design.parts[number].stage.outputs
+            follow(reference, number, wires)
             reference.check_outputs(number, _decoded(wires, signal, formats))
             next_inputs = reference.inputs(number + 1)
             # Signals of the layer itself are forgotten: what follows may only see the cut.

@@ -5,15 +5,18 @@ Layers are counted from 0; layer number n (the number of layers) stands for the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qhn2edge import interpreter
+from qhn2edge.layers import Dense
 from qhn2edge.model import Model
 from qhn2edge.verify.proving import specification
 from qhn2edge.verify.proving.diagrams import (
@@ -26,12 +29,15 @@ from qhn2edge.verify.proving.diagrams import (
     same_width,
     zero_extended,
 )
-from qhn2edge.verify.proving.specification import Value, ValueSet
+from qhn2edge.verify.proving.values import Value, ValueSet
+from qhn2edge.verify.proving.windows import OUTSIDE, inputs_of
 
 Int64Array = NDArray[np.int64]
 
-MAX_CANDIDATES = 64
+MAX_CANDIDATES = 256
 N_SAMPLES = 20_000
+_MOST_SAMPLED = 4_000_000
+"""Integers of a layer of random inputs at a time."""
 _TOLD_UNITS = 16
 
 
@@ -52,6 +58,28 @@ class Differs(Exception):  # noqa: N818  (a finding, not an error)
 
 class NotCovered(Exception):  # noqa: N818
     """A backend's product holds something that the proof does not know how to read; the text names it."""
+
+
+class Sums(Protocol):
+    """Sums of a unit's inputs that have variables of their own (chains.py, counts.py)."""
+
+    def adapted(self, word: Word) -> Word:
+        """Return a word over those variables in which the unit can be told."""
+
+    def covers(self, support: frozenset[str]) -> bool:
+        """Whether the unit can be told over some variables."""
+
+    def output(self) -> Word:
+        """Return what the unit yields, over variables that are covered."""
+
+    def occurs(self) -> Bit:
+        """Return which of their values occur."""
+
+    def restored(self, word: Word) -> Word:
+        """Return a word over the unit's inputs alone."""
+
+    def bits(self, signs: Int64Array) -> dict[str, Int64Array]:
+        """Return what the variables are for given inputs of the unit, int64 [n, n_in]."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +103,24 @@ class Reference:
         model: the model.
         rules: how.
         say: told of progress.
+
+    Attributes:
+        n_compared: units (and class index) that were compared and found equal.
+        n_excused: differences to which no input of the network leads.
     """
 
     def __init__(self, d: Diagrams, model: Model, rules: Rules, say: Say = lambda _: None) -> None:
         self.d, self.model, self.rules, self.say = d, model, rules, say
-        self.n_layers = len(model.dense_layers)
+        self.n_layers = len(model.layers)
         self._sets = [specification.input_sets(model)]
         for number in range(self.n_layers):
-            self._sets.append(specification.output_sets(model, number))
+            self._sets.append(specification.output_sets(model, number, self._sets[number]))
         self._inputs: dict[int, tuple[Value, ...]] = {}
         self._outputs: dict[int, tuple[Word, ...]] = {}
+        self._domains: dict[tuple[int, int | None], Bit] = {}
+        self.chains: dict[tuple[int, int], Sums] = {}
         self.n_compared = 0
+        self.n_excused = 0
         self.assumptions: list[str] = []
 
     def assume(self, what: str) -> None:
@@ -129,14 +164,12 @@ class Reference:
 
     def output(self, number: int, unit: int) -> Word:
         """Return the output of one unit of a layer as a signed word."""
-        layer = self.model.dense_layers[number]
-        a = specification.accumulator(self.d, layer, unit, self.inputs(number))
-        return specification.activated(self.d, layer.activation, a)
+        return specification.output(self.d, self.model.layers[number], unit, self.inputs(number))
 
     def outputs(self, number: int) -> tuple[Word, ...]:
         """Return the outputs of all units of a layer."""
         if number not in self._outputs:
-            units = range(self.model.dense_layers[number].n_out)
+            units = range(self.model.layers[number].n_out)
             self._outputs[number] = tuple(self.output(number, unit) for unit in units)
         return self._outputs[number]
 
@@ -146,14 +179,29 @@ class Reference:
         logits = tuple(value.integer(self.d) for value in self.inputs(self.n_layers))
         return specification.class_index(self.d, self.model, logits)
 
-    def domain(self, number: int) -> Bit:
-        """Return which values of the free variables of a layer stand for inputs that it can have."""
+    def domain(self, number: int, unit: int | None = None) -> Bit:
+        """Return which values of the free variables of a layer stand for inputs that it can have.
+
+        Args:
+            number: the layer.
+            unit: only the inputs that this unit sees; None: all.
+        """
         if number not in self._inputs or (number and not self.rules.cut):
             return True
-        found: Bit = True
-        for value in self._inputs[number]:
-            found = self.d.both(found, _occurs(self.d, value))
-        return found
+        layer = self.model.layers[number] if number < self.n_layers else None
+        is_all = unit is None or layer is None or isinstance(layer, Dense)
+        key = number, None if is_all else unit
+        if key not in self._domains:
+            values = self._inputs[number]
+            if not is_all:
+                seen = inputs_of(layer, unit).tolist()  # type: ignore[arg-type]  # neither is None
+                values = tuple(values[j] for j in seen if j != OUTSIDE)
+            self._domains[key] = self.domain_of(values)
+        return self._domains[key]
+
+    def domain_of(self, values: Iterable[Value]) -> Bit:
+        """Return for which values of their variables all of some values can be what they then are."""
+        return functools.reduce(self.d.both, (_occurs(self.d, value) for value in values), True)
 
     # ---- comparison ----
 
@@ -168,18 +216,33 @@ class Reference:
         Raises:
             Differs: a unit differs.
         """
-        units = numbers or range(self.model.dense_layers[number].n_out)
-        domain = self.domain(number)
+        units = numbers or range(self.model.layers[number].n_out)
         for count, (unit, word) in enumerate(zip(units, found, strict=True), start=1):
-            ours, theirs = same_width(self.output(number, unit), word)
-            unlike = self.d.both(self.d.unlike(ours, theirs), domain)
-            if unlike is not False:
-                self._differs(number, unlike, f"layer {number + 1}, unit {unit}")
+            self._check_unit(number, unit, word)
             self.n_compared += 1
             if count % _TOLD_UNITS == 0 or count == len(units):
                 self.say(
                     f"layer {number + 1}: {count} of {len(units)} units are equal, {self.d.n_nodes:,} nodes"
                 )
+
+    def _check_unit(self, number: int, unit: int, found: Word) -> None:
+        where = unit_name(number, unit)
+        chain = self.chains.get((number, unit))
+        if chain is not None:
+            found = chain.adapted(found)
+            support = frozenset[str]().union(*(self.d.support(bit) for bit in found))
+            if not chain.covers(support):
+                found = chain.restored(found)
+            else:
+                unlike = self.d.both(self.d.unlike(*same_width(chain.output(), found)), chain.occurs())
+                if unlike is not False:
+                    raise Differs(where, self.sampled_nearest(number, unit, unlike))
+                return
+        unlike = self.d.unlike(*same_width(self.output(number, unit), found))
+        if unlike is not False:
+            unlike = self.d.both(unlike, self.domain(number, unit))
+        if unlike is not False:
+            self._differs(number, unlike, where)
 
     def check_label(self, found: Word) -> None:
         """Compare a class index, an unsigned word, with the model's.
@@ -195,13 +258,14 @@ class Reference:
         self.n_compared += 1
         self.say(f"the class index is equal, {self.d.n_nodes:,} nodes")
 
-    def check_never(self, number: int, happens: Bit, what: str) -> None:
-        """Check that a function of the inputs of a layer never holds.
+    def check_never(self, number: int, happens: Bit, what: str, *, unit: int | None = None) -> None:
+        """Check that a function of the inputs of a layer, or of one unit of it, never holds.
 
         Raises:
             Differs: it holds for some.
         """
-        happens = self.d.both(happens, self.domain(number))
+        if happens is not False:
+            happens = self.d.both(happens, self.domain(number, unit))
         if happens is not False:
             self._differs(number, happens, what)
         self.n_compared += 1
@@ -237,6 +301,7 @@ class Reference:
         if back is not False:
             raise Differs(where, self._readings(back))
         self.say("no input of the network leads there")
+        self.n_excused += 1
 
     def _names(self, number: int) -> frozenset[str]:
         """Return the free variables of a layer; of a whole network, all are its input's."""
@@ -249,44 +314,94 @@ class Reference:
     def _back(self, number: int, unlike: Bit) -> Bit:
         """Return for which inputs of the network a function of a layer's inputs holds."""
         for layer in range(number - 1, -1, -1):
-            outputs = [self.output(layer, unit) for unit in range(self.model.dense_layers[layer].n_out)]
             functions: dict[str, Bit] = {}
-            for j, (output, among) in enumerate(zip(outputs, self._sets[layer + 1], strict=True)):
-                u = specification.as_value(self.d, output, among).u
+            for j, among in self._seen(layer + 1, unlike):
+                u = specification.as_value(self.d, self.output(layer, j), among).u
                 functions |= {_name(layer + 1, j, place): bit for place, bit in enumerate(u)}
             unlike = self.d.both(self.d.substitute(unlike, functions), self.domain(layer))
         return unlike
 
+    def _seen(self, number: int, function: Bit) -> Iterator[tuple[int, ValueSet]]:
+        """Yield the inputs of a layer on which a function hangs, and what each can be."""
+        support = self.d.support(function)
+        for j, among in enumerate(self._sets[number]):
+            if any(_name(number, j, place) in support for place in range(among.n_bits)):
+                yield j, among
+
     def _sampled(self, number: int, unlike: Bit) -> Int64Array:
         """Return random inputs of the network for which a function of a layer's inputs holds."""
-        rng = np.random.default_rng(self.rules.seed)
-        shape = (N_SAMPLES, self.model.input.n_features)
-        if self.model.input.kind == "bit":
-            x = 2 * rng.integers(0, 2, shape) - 1
-        else:
-            x = rng.integers(self.model.input.low, self.model.input.high + 1, shape)
-        values = interpreter.trace(self.model, x)[number - 1].outputs
-        chosen: Int64Array = x[self._holds(number, unlike, values)][:MAX_CANDIDATES]
+        found, n_found = [self._none()], 0
+        for x in self._random_inputs():
+            values = interpreter.trace(self.model, x)[number - 1].outputs
+            found.append(x[self._holds(number, unlike, values)])
+            n_found += len(found[-1])
+            if n_found >= MAX_CANDIDATES:
+                break
+        return np.concatenate(found)[:MAX_CANDIDATES]
+
+    def sampled_nearest(self, number: int, unit: int, unlike: Bit) -> Int64Array:
+        """Return random inputs of the network for which a function of a unit's inputs and sums holds.
+
+        Those come first whose accumulator is nearest to 0, where a sign turns.
+        """
+        found, distances = [self._none()], [np.zeros(0, dtype=np.int64)]
+        for x in self._random_inputs():
+            traces = interpreter.trace(self.model, x)
+            values = traces[number - 1].outputs if number else x
+            holds = self._holds(number, unlike, values, self.chains[number, unit], unit)
+            found.append(x[holds])
+            distances.append(np.abs(traces[number].accumulators[holds, unit]))
+        nearest = np.argsort(np.concatenate(distances), kind="stable")[:MAX_CANDIDATES]
+        chosen: Int64Array = np.concatenate(found)[nearest]
         return chosen
 
-    def _holds(self, number: int, function: Bit, values: Int64Array) -> NDArray[np.bool_]:
-        """Return for which rows of a layer's inputs, int64 [n, n_in], a function of them holds."""
-        return evaluate(self.d, function, self.variables(number, values), len(values))
+    def _none(self) -> Int64Array:
+        return np.zeros((0, self.model.input.n_features), dtype=np.int64)
 
-    def variables(self, number: int, values: Int64Array) -> dict[str, Int64Array]:
-        """Return what the free variables of a layer are for given inputs of it, int64 [n, n_in]."""
+    def _random_inputs(self) -> Iterator[Int64Array]:
+        rng, n_features = np.random.default_rng(self.rules.seed), self.model.input.n_features
+        n = max(1, _MOST_SAMPLED // max(map(len, self._sets)))
+        for first in range(0, N_SAMPLES, n):
+            shape = min(n, N_SAMPLES - first), n_features
+            if self.model.input.kind == "bit":
+                yield 2 * rng.integers(0, 2, shape) - 1
+            else:
+                yield rng.integers(self.model.input.low, self.model.input.high + 1, shape)
+
+    def _holds(
+        self, number: int, function: Bit, values: Int64Array, chain: Sums | None = None, unit: int = 0
+    ) -> NDArray[np.bool_]:
+        """Return for which rows of a layer's inputs, int64 [n, n_in], a function of them holds."""
+        only = [j for j, _ in self._seen(number, function)]
+        bits = self.variables(number, values, only)
+        if chain is not None:
+            bits |= chain.bits(values[:, inputs_of(self.model.layers[number], unit)])
+        return evaluate(self.d, function, bits, len(values))
+
+    def variables(
+        self, number: int, values: Int64Array, only: Sequence[int] | None = None
+    ) -> dict[str, Int64Array]:
+        """Return what the free variables of a layer are for given inputs of it, int64 [n, n_in].
+
+        Args:
+            number: the layer.
+            values: the inputs.
+            only: of which inputs; all by default.
+        """
+        sets = self._sets[number]
         return {
-            _name(number, j, place): (values[:, j] - among.low) // among.step >> place & 1
-            for j, among in enumerate(self._sets[number])
-            for place in range(among.n_bits)
+            _name(number, j, place): (values[:, j] - sets[j].low) // sets[j].step >> place & 1
+            for j in (range(len(sets)) if only is None else only)
+            for place in range(sets[j].n_bits)
         }
 
     def _readings(self, unlike: Bit) -> Int64Array:
         """Return inputs of the network for which a function of them holds."""
         rng = np.random.default_rng(self.rules.seed)
-        rows = []
-        for _, reading in zip(range(MAX_CANDIDATES), self.d.all_of(unlike), strict=False):
-            rows.append(self._row(reading, rng))
+        first = [reading for _, reading in zip(range(MAX_CANDIDATES), self.d.all_of(unlike), strict=False)]
+        # What does not matter to the function may matter to whether its value shows: it is drawn anew.
+        readings = itertools.islice(itertools.cycle(first), MAX_CANDIDATES)
+        rows = [self._row(reading, rng) for reading in readings]
         return np.array(rows, dtype=np.int64).reshape(len(rows), self.model.input.n_features)
 
     def _row(self, reading: Reading, rng: np.random.Generator) -> list[int]:
@@ -296,6 +411,11 @@ class Reference:
             + among.step * sum(int(reading.get(_name(0, j, p), next(free))) << p for p in range(among.n_bits))
             for j, among in enumerate(self._sets[0])
         ]
+
+
+def unit_name(number: int, unit: int) -> str:
+    """Return how a unit of a layer is called in results."""
+    return f"layer {number + 1}, unit {unit}"
 
 
 def _from_top(row: int, widest: int, n_bits: int) -> int:

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from qhn2edge.verify.proving.diagrams import Bit, Diagrams, Say, Word
 from qhn2edge.verify.proving.reference import NotCovered
 from qhn2edge.verify.proving.rv32 import BRANCHES, RA, Instruction, decode
-from qhn2edge.verify.proving.rv32_values import MASK, Value, computed, holds, merged, value_of, word_of
+from qhn2edge.verify.proving.rv32_values import (
+    MASK,
+    Part,
+    Place,
+    Value,
+    computed,
+    holds,
+    merged,
+    value_of,
+    word_of,
+)
 
 OUTSIDE = 0xFFFF_FFF0
 """Where the function that was called first returns to."""
@@ -75,6 +85,7 @@ class Machine:
         program: the program.
         on_entry: called when the machine comes to an address.
         on_return: called when a call returns, by the depth of calls before it and the return address.
+        on_sum: may put another value in the place of a sum, where all data come; see c_sums.py.
         say: told of progress.
     """
 
@@ -82,6 +93,7 @@ class Machine:
     program: Program
     on_entry: dict[int, Hook] = field(default_factory=dict)
     on_return: dict[tuple[int, int], Hook] = field(default_factory=dict)
+    on_sum: Callable[[Word], Value] | None = None
     say: Say = lambda _: None
     n_steps: int = 0
 
@@ -101,6 +113,14 @@ class Machine:
         registers: list[Value] = [0, OUTSIDE, stack, *[None] * 29]
         registers[10 : 10 + len(arguments)] = arguments
         state = State(self.program.functions[name][0], registers, dict(memory), (OUTSIDE,))
+        return self.run(state)
+
+    def run(self, state: State) -> State:
+        """Run until the outermost call returns.
+
+        Raises:
+            NotCovered: something is not known for data that are diagrams.
+        """
         return self._run(state, None, 0)
 
     def _run(self, state: State, until: int | None, depth: int) -> State:
@@ -141,7 +161,10 @@ class Machine:
             a, b = state.registers[instruction.rs1], self._second(state, instruction)
             if instruction.name == "add" and a == 0:
                 a, b = b, a  # a move
-            self._set(state, instruction.rd, computed(self.d, instruction.name, a, b))
+            result = computed(self.d, instruction.name, a, b)
+            if self.on_sum is not None and instruction.name == "add" and isinstance(result, tuple):
+                result = self.on_sum(result) if state.path is True else result
+            self._set(state, instruction.rd, result)
         state.pc += instruction.size
         return state
 
@@ -222,6 +245,8 @@ class Machine:
     def _loaded(self, state: State, instruction: Instruction) -> Value:
         n_bytes = _BYTES[instruction.name[1]]
         address = computed(self.d, "add", state.registers[instruction.rs1], instruction.imm & MASK)
+        if isinstance(address, Place):
+            address = self._inside(address, n_bytes)
         if isinstance(address, int):
             found = self.read(state, address, n_bytes)
         else:
@@ -254,9 +279,11 @@ class Machine:
 
     def read(self, state: State, address: int, n_bytes: int) -> Value:
         """Return bytes of memory, the lowest first; unknown where one was never set."""
-        values = [self._byte(state, (address + i) & MASK) for i in range(n_bytes)]
+        values = [self._byte(state, address + i) for i in range(n_bytes)]
         if any(value is None for value in values):
             return None
+        if any(isinstance(value, Part) for value in values):
+            return _joined(values)
         if all(isinstance(value, int) for value in values):
             return int.from_bytes(bytes(values), "little")  # type: ignore[arg-type]  # all are integers
         return value_of(tuple(bit for value in values for bit in word_of(value, 8)))
@@ -268,9 +295,20 @@ class Machine:
 
     def _store(self, state: State, instruction: Instruction) -> None:
         address = computed(self.d, "add", state.registers[instruction.rs1], instruction.imm & MASK)
-        if not isinstance(address, int):
+        n_bytes, value = _BYTES[instruction.name[1]], self._second_register(state, instruction)
+        if isinstance(address, Place):
+            self._put(state, self._inside(address, n_bytes), value, n_bytes)
+        elif isinstance(address, int):
+            self.write(state, address, value, n_bytes)
+        else:
             raise NotCovered("a store to an address that hangs on the data")
-        self.write(state, address, self._second_register(state, instruction), _BYTES[instruction.name[1]])
+
+    @staticmethod
+    def _inside(place: Place, n_bytes: int) -> int:
+        """Return where an open address lies in the machine's memory."""
+        if not 0 <= place.offset <= place.size - n_bytes:
+            raise NotCovered("a load or a store outside of a buffer")
+        return place.base + place.offset
 
     @staticmethod
     def _second_register(state: State, instruction: Instruction) -> Value:
@@ -284,17 +322,31 @@ class Machine:
         """
         if not any(low <= address and address + n_bytes <= high for low, high in self.program.writable):
             raise NotCovered(f"a store to {address:#x}, outside of the stack and the results")
+        self._put(state, address, value, n_bytes)
+
+    @staticmethod
+    def _put(state: State, address: int, value: Value, n_bytes: int) -> None:
         for i in range(n_bytes):
-            if value is None or isinstance(value, int):
-                state.memory[address + i] = None if value is None else value >> 8 * i & 0xFF
+            if isinstance(value, Place):
+                state.memory[address + i] = Part(value, i) if n_bytes == 4 else None
+            elif isinstance(value, Part) or value is None or isinstance(value, int):
+                state.memory[address + i] = value >> 8 * i & 0xFF if isinstance(value, int) else None
             else:
                 state.memory[address + i] = value_of(value[8 * i : 8 * i + 8])
+
+
+def _joined(values: list[Value]) -> Value:
+    """Return the open address whose bytes these are; unknown where they are not all of one, in order."""
+    first = values[0]
+    if not isinstance(first, Part) or len(values) != 4:
+        return None
+    return first.of if values == [Part(first.of, i) for i in range(4)] else None
 
 
 def _extended(value: Value, n_bytes: int, *, is_signed: bool) -> Value:
     """Return a loaded value as one of 32 bits."""
     n_bits = 8 * n_bytes
-    if value is None or n_bits == 32:
+    if value is None or n_bits == 32 or isinstance(value, Place | Part):
         return value
     if isinstance(value, int):
         return (value - (1 << n_bits)) & MASK if is_signed and value >> (n_bits - 1) else value

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from qhn2edge.verify.proving.diagrams import Bit, Diagrams, Word, constant
 from qhn2edge.verify.proving.reference import NotCovered
 
-Value: TypeAlias = int | Word | None
-"""An unsigned integer, a word of 32 bits, or unknown: a register or a byte that was never set."""
+
+@dataclass(frozen=True)
+class Place:
+    """An address that is left open, and an offset from it: what is shown then holds wherever it lies.
+
+    Attributes:
+        base: stands for the address in the machine's memory; beyond all real addresses.
+        size: bytes that may be read and written there; a value that is only kept has none.
+        offset: from the base.
+    """
+
+    base: int
+    size: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A byte of a place that was stored, the lowest counted 0."""
+
+    of: Place
+    number: int
+
+
+Value: TypeAlias = int | Word | Place | Part | None
+"""An unsigned integer, a word of 32 bits, an open address, or unknown: a register or a byte never set."""
 
 MASK = 0xFFFFFFFF
 
@@ -22,6 +47,8 @@ def word_of(value: Value, n_bits: int = 32) -> Word:
     """
     if value is None:
         raise NotCovered("a computation with a register or memory that was never set")
+    if isinstance(value, Place | Part):
+        raise NotCovered("a computation with an address that is left open")
     return constant(value, n_bits) if isinstance(value, int) else value
 
 
@@ -39,9 +66,9 @@ def signed(value: int) -> int:
 
 def merged(d: Diagrams, condition: Bit, a: Value, b: Value, n_bits: int = 32) -> Value:
     """Return a where the condition holds, else b; unknown where one is."""
-    if a is b or (isinstance(a, int) and isinstance(b, int) and a == b):
+    if a is b or (isinstance(a, int | Place | Part) and a == b):
         return a
-    if a is None or b is None:
+    if a is None or b is None or isinstance(a, Place | Part) or isinstance(b, Place | Part):
         return None
     return value_of(d.pick(condition, word_of(a, n_bits), word_of(b, n_bits)))
 
@@ -56,15 +83,30 @@ def computed(d: Diagrams, name: str, a: Value, b: Value) -> Value:
         return a  # a move, of an unknown register too
     if isinstance(a, int) and isinstance(b, int):
         return _INTEGERS[name](a, b) & MASK
+    if isinstance(a, Place) or isinstance(b, Place):
+        return _moved(name, a, b)
     if name not in _WORDS:
         raise NotCovered(f"{name} of data that hang on the input")
     return value_of(_WORDS[name](d, word_of(a), word_of(b)))
+
+
+def _moved(name: str, a: Value, b: Value) -> Value:
+    """Return an open address plus or minus an integer, or the distance of two in one place."""
+    if name == "add" and isinstance(a, int):
+        a, b = b, a
+    if isinstance(a, Place) and isinstance(b, int) and name in {"add", "sub"}:
+        return replace(a, offset=a.offset + signed(b if name == "add" else -b & MASK))
+    if isinstance(a, Place) and isinstance(b, Place) and name == "sub" and a.base == b.base:
+        return (a.offset - b.offset) & MASK
+    raise NotCovered(f"{name} of an address that is left open")
 
 
 def holds(d: Diagrams, name: str, a: Value, b: Value) -> Bit:
     """Return whether a branch is taken."""
     if isinstance(a, int) and isinstance(b, int):
         return _CONCRETE_BRANCHES[name](a, b)
+    if isinstance(a, Place) and isinstance(b, Place) and a.base == b.base and name in {"beq", "bne"}:
+        return _CONCRETE_BRANCHES[name](a.offset, b.offset)
     x, y = word_of(a), word_of(b)
     bit = {"eq": d.unlike, "ne": d.unlike}.get(name[1:3])
     if bit is not None:

@@ -11,14 +11,17 @@ tree of adders over neighbouring inputs: each partial sum depends on a contiguou
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from qhn2edge import interpreter
-from qhn2edge.layers import Activation, Dense, Identity, Relu, Sign, Table
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.layers import Activation, Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.model import Model
+from qhn2edge.ranges import LayerRange
 from qhn2edge.verify.proving.diagrams import (
     Bit,
     Diagrams,
@@ -29,73 +32,11 @@ from qhn2edge.verify.proving.diagrams import (
     signed_bits,
     zero_extended,
 )
+from qhn2edge.verify.proving.values import Value, ValueSet, power_of_two, value_set
+from qhn2edge.verify.proving.windows import OUTSIDE, inputs_of
 
 MAX_LISTED = 4096
 """Up to this many accumulators, an activation's results are listed; beyond, only their range is used."""
-
-
-@dataclass(frozen=True)
-class ValueSet:
-    """The integers that one value can be: low + step u.
-
-    Attributes:
-        low: the least one.
-        step: a power of two.
-        largest: the largest u.
-        members: all u that occur, sorted; None: all from 0 to ``largest``.
-    """
-
-    low: int
-    step: int
-    largest: int
-    members: tuple[int, ...] | None = None
-
-    @property
-    def n_bits(self) -> int:
-        """Bits of u."""
-        return self.largest.bit_length()
-
-    @property
-    def high(self) -> int:
-        """The greatest integer."""
-        return self.low + self.step * self.largest
-
-
-def value_set(values: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> ValueSet:
-    """Return the set of given integers."""
-    distinct = np.unique(values)
-    low = int(distinct[0])
-    step = _power_of_two(int(np.gcd.reduce(distinct - low)))
-    members = tuple(((distinct - low) // step).tolist())
-    return ValueSet(low, step, members[-1], None if len(members) == members[-1] + 1 else members)
-
-
-def _power_of_two(number: int) -> int:
-    return number & -number or 1
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value as a diagram.
-
-    Attributes:
-        among: what it can be.
-        u: its unsigned word.
-    """
-
-    among: ValueSet
-    u: Word
-
-    def integer(self, d: Diagrams) -> Word:
-        """Return the value as a signed word."""
-        return _affine(d, self.among.low, self.among.step, self.u, self.among.high)
-
-
-def _affine(d: Diagrams, low: int, step: int, u: Word, high: int) -> Word:
-    """Return low + step u as a signed word; step is a power of two."""
-    n_bits = signed_bits(low, high)
-    shifted = (False,) * (step.bit_length() - 1) + u
-    return d.add(constant(low, n_bits), zero_extended(shifted, n_bits)[:n_bits])
 
 
 def input_sets(model: Model) -> tuple[ValueSet, ...]:
@@ -105,22 +46,52 @@ def input_sets(model: Model) -> tuple[ValueSet, ...]:
     return (among,) * model.input.n_features
 
 
-def output_sets(model: Model, number: int) -> tuple[ValueSet, ...]:
-    """Return what the outputs of a layer (counted from 0) can be."""
-    layer, ranges = model.dense_layers[number], model.ranges[number]
-    found = []
-    for unit in range(layer.n_out):
-        low, high = int(ranges.low[unit]), int(ranges.high[unit])
-        if isinstance(layer.activation, Identity):
-            # Whole words: they are compared bit by bit, and whether one occurs does not matter.
-            half = 1 << (signed_bits(low, high) - 1)
-            found.append(ValueSet(-half, 1, 2 * half - 1))
-        elif high - low < MAX_LISTED or isinstance(layer.activation, Sign | Table):
-            found.append(_results(layer.activation, low, high))
-        else:
-            at_low, at_high = int(ranges.out_low[unit]), int(ranges.out_high[unit])
-            found.append(ValueSet(at_low, 1, at_high - at_low))
-    return tuple(found)
+def output_sets(model: Model, number: int, inputs: tuple[ValueSet, ...]) -> tuple[ValueSet, ...]:
+    """Return what the outputs of a layer (counted from 0) can be, given what its inputs can be."""
+    layer, ranges = model.layers[number], model.ranges[number]
+    if isinstance(layer, MaxPool2D):
+        channels = layer.n_channels_out
+        return tuple(_union(inputs[k::channels]) for k in range(channels)) * layer.n_positions
+    if isinstance(layer, Dense) and isinstance(layer.activation, Identity | Affine):
+        return tuple(_logit_set(layer, ranges, unit, inputs) for unit in range(layer.n_out))
+    # All windows of a convolution share their units' ranges.
+    kernel, n_windows = (layer.kernel, layer.n_positions) if isinstance(layer, Conv2D) else (layer, 1)
+    return tuple(_unit_set(kernel.activation, ranges, unit) for unit in range(kernel.n_out)) * n_windows
+
+
+def _logit_set(layer: Dense, ranges: LayerRange, unit: int, inputs: Sequence[ValueSet]) -> ValueSet:
+    """Return whole words, in steps: they are compared bit by bit, and whether one occurs does not matter."""
+    n_bits = signed_bits(int(ranges.out_low[unit]), int(ranges.out_high[unit]))
+    factors, base = [], int(layer.bias[unit])
+    for weight, among in zip(layer.weights[unit].tolist(), inputs, strict=True):
+        base += weight * among.low
+        factors += [weight * among.step] if among.n_bits else []
+    step = math.gcd(*factors)
+    if isinstance(layer.activation, Affine):
+        step *= layer.activation.scale[unit]
+        base = layer.activation.scale[unit] * base + layer.activation.offset[unit]
+    step = min(power_of_two(step), 1 << (n_bits - 1))
+    low = -(1 << (n_bits - 1))
+    return ValueSet(low + (base - low) % step, step, (1 << n_bits) // step - 1)
+
+
+def _union(sets: Sequence[ValueSet]) -> ValueSet:
+    """Return what can be one of several values: all integers between, where there are too many to list."""
+    distinct = set(sets)
+    if len(distinct) == 1:
+        return sets[0]
+    low, high = min(among.low for among in distinct), max(among.high for among in distinct)
+    if high - low >= MAX_LISTED:
+        return ValueSet(low, 1, high - low)
+    return value_set(np.concatenate([among.integers() for among in distinct]))
+
+
+def _unit_set(activation: Activation, ranges: LayerRange, unit: int) -> ValueSet:
+    low, high = int(ranges.low[unit]), int(ranges.high[unit])
+    at_low, at_high = int(ranges.out_low[unit]), int(ranges.out_high[unit])
+    if high - low < MAX_LISTED or isinstance(activation, Sign | Table):
+        return _results(activation, low, high)
+    return ValueSet(at_low, 1, at_high - at_low)
 
 
 def _results(activation: Activation, low: int, high: int) -> ValueSet:
@@ -137,25 +108,53 @@ def _results(activation: Activation, low: int, high: int) -> ValueSet:
 # ---- a layer ----
 
 
-def accumulator(d: Diagrams, layer: Dense, unit: int, inputs: tuple[Value, ...]) -> Word:
-    """Return a unit's accumulator as a signed word, exact for all inputs."""
-    factors = [int(w) * x.among.step for w, x in zip(layer.weights[unit], inputs, strict=True)]
+def output(d: Diagrams, layer: Layer, unit: int, inputs: Sequence[Value]) -> Word:
+    """Return what a layer's unit yields, a signed word."""
+    if isinstance(layer, MaxPool2D):
+        window = [inputs[j].integer(d) for j in inputs_of(layer, unit).tolist()]
+        is_least = bool(layer.takes_minimum[unit % layer.n_channels_out])
+        return functools.reduce(lambda a, b: _better(d, a, b, is_least=is_least), window)
+    return activated(d, layer.activation, accumulator(d, layer, unit, inputs), unit)
+
+
+def _better(d: Diagrams, a: Word, b: Word, *, is_least: bool) -> Word:
+    """Return the smaller or the larger of two signed words."""
+    x, y = same_width(a, b)
+    less = d.is_less_signed(x, y)
+    return d.pick(less, x, y) if is_least else d.pick(less, y, x)
+
+
+def accumulator(d: Diagrams, layer: Dense | Conv2D, unit: int, inputs: Sequence[Value]) -> Word:
+    """Return a unit's accumulator as a signed word, exact for all inputs of the layer.
+
+    A convolution's is that of its dense kernel over the window's patch.
+    """
+    if isinstance(layer, Dense):
+        return _dense_accumulator(d, layer, unit, inputs)
+    outside = Value(ValueSet(layer.pad_value, 1, 0), ())
+    patch = [outside if j == OUTSIDE else inputs[j] for j in inputs_of(layer, unit).tolist()]
+    return _dense_accumulator(d, layer.kernel, unit % layer.n_channels_out, patch)
+
+
+def _dense_accumulator(d: Diagrams, layer: Dense, unit: int, inputs: Sequence[Value]) -> Word:
+    weights = layer.weights[unit].tolist()
+    factors = [w * x.among.step if x.u else 0 for w, x in zip(weights, inputs, strict=True)]
     common = math.gcd(*factors)
     base = int(layer.bias[unit])
     terms = []
-    for weight, factor, x in zip(layer.weights[unit].tolist(), factors, inputs, strict=True):
+    for weight, factor, x in zip(weights, factors, inputs, strict=True):
         base += weight * x.among.low
         if factor < 0:
             base += factor * ((1 << len(x.u)) - 1)
-        if factor and x.u:
+        if factor:
             terms.append(d.times(d.inverted(x.u) if factor < 0 else x.u, abs(factor) // common))
     total = d.times(d.total(terms), common)
     n_bits = signed_bits(base, base + (1 << len(total)) - 1)
     return d.add(constant(base, n_bits), zero_extended(total, n_bits))
 
 
-def activated(d: Diagrams, activation: Activation, a: Word) -> Word:
-    """Return an activation's result, a signed word, for a signed accumulator."""
+def activated(d: Diagrams, activation: Activation, a: Word, unit: int) -> Word:
+    """Return an activation's result, a signed word, for a unit's signed accumulator."""
     match activation:
         case Sign():
             return (True, a[-1])
@@ -163,6 +162,9 @@ def activated(d: Diagrams, activation: Activation, a: Word) -> Word:
             return _relu(d, a, shift, limit)
         case Table(low=low, values=values):
             return _table(d, a, low, values)
+        case Affine(scale=scale, offset=offset):
+            scaled = d.scaled(scale[unit], a)
+            return d.add_signed(scaled, constant(offset[unit], signed_bits(offset[unit], offset[unit])))
         case _:
             return a
 

@@ -84,8 +84,8 @@ def _attempt(job: Job, model: Model, *, cut: bool) -> JsonObject:
         reached = difference.candidates.tolist()
         text = f"{difference.where} differs"
         found |= {"verdict": REFUTED, "text": text, "candidates": reached}
-    except (MemoryError, ValueError, RecursionError, OverflowError) as error:
-        if isinstance(error, ValueError) and "NULL" not in str(error):  # what dd says without memory
+    except (MemoryError, ValueError, RuntimeError, OverflowError) as error:
+        if not _lacks_memory(error):
             raise
         found |= {"verdict": UNDECIDED, "text": f"the diagrams outgrew {job.max_bytes >> 20:,} MiB"}
     else:
@@ -97,6 +97,15 @@ def _attempt(job: Job, model: Model, *, cut: bool) -> JsonObject:
         "n_compared": reference.n_compared,
         "peak_nodes": d.peak_nodes,
     }
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an error is what dd, or Python, says without memory."""
+    if isinstance(error, ValueError):
+        return "NULL" in str(error)
+    if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+        return "out of memory" in str(error)
+    return True
 
 
 def _prove(job: Job, reference: Reference) -> None:

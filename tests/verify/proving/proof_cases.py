@@ -78,14 +78,16 @@ def differs(model: Model, other: Model, x: Int64Array) -> NDArray[np.bool_]:
     return wrong
 
 
-def proved(model: Model, name: str, *, style: str = "", made_of: Model | None = None) -> JsonObject:
+def proved(
+    model: Model, name: str, *, style: str = "", clock_mhz: float | None = None, made_of: Model | None = None
+) -> JsonObject:
     """Return what comes of proving the files of a model (or of another one, of the same name) of a kind."""
     product = PRODUCTS[name]
     with tempfile.TemporaryDirectory() as text:
         build = Path(text)
         folder = build / "export"
         if product.target:
-            options = {"options": VerilogOptions(style)} if style else {}
+            options = {"options": VerilogOptions(style, clock_mhz)} if style else {}
             export_model(made_of or model, product.target, folder, **options)  # type: ignore[arg-type]
         files = product.prepare(model, folder, build, 60.0)
         save_model(model, build / "model.json")

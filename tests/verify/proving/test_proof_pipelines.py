@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import absent
-from proof_cases import mixed_model
+from proof_cases import mixed_model, proved
 
 from qhn2edge.backends import export_model
 from qhn2edge.backends.to_verilog import design_of, verilog_files
@@ -43,6 +43,21 @@ def test_stages_are_the_latency(netlist: Netlist) -> None:
     design = design_of(mixed_model(), OPTIONS)
     assert isinstance(design, ParallelDesign)
     assert check_pipeline(Diagrams(), netlist) == design.latency_cycles
+
+
+@pytest.mark.usefixtures("netlist")  # yosys is there
+@pytest.mark.parametrize(("name", "clock_mhz"), [("verilog", 200.0), ("verilog-ice40", 240.0)])
+def test_a_pipeline_of_short_stages_is_proved(name: str, clock_mhz: float) -> None:
+    """Cut chains and carries taken out through gates are the same integers, and a wrong bias is not."""
+    model = mixed_model()
+    layer = model.dense_layers[0]
+    bias = layer.bias.copy()
+    bias[0] += 1
+    wrong = replace(model, layers=(replace(layer, bias=bias), *model.layers[1:]))
+    found = proved(model, name, style="pipelined", clock_mhz=clock_mhz)
+    assert found["verdict"] == "proved", found
+    other = proved(model, name, style="pipelined", clock_mhz=clock_mhz, made_of=wrong)
+    assert other["verdict"] == "counter-example", other
 
 
 def test_a_register_less_is_noticed(netlist: Netlist) -> None:
