@@ -10,9 +10,10 @@ from string import Template
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
-from qhn2edge.backends.refusals import refuse_new_layers
 from qhn2edge.backends.verilog_accumulator import AccumulatorDesign, accumulator_body, suits_accumulator
 from qhn2edge.backends.verilog_bench import bench_files
+from qhn2edge.backends.verilog_images import ImageDesign, image_design, suits_images
+from qhn2edge.backends.verilog_images_text import ImageText
 from qhn2edge.backends.verilog_options import DEFAULT, VerilogOptions
 from qhn2edge.backends.verilog_page import describe_streams, page_values
 from qhn2edge.backends.verilog_parallel import (
@@ -24,11 +25,13 @@ from qhn2edge.backends.verilog_parallel import (
 )
 from qhn2edge.backends.verilog_serial import SerialDesign, serial_design
 from qhn2edge.backends.verilog_serial_text import SerialText
+from qhn2edge.backends.verilog_unrolled import n_unrolled
 from qhn2edge.errors import ExportError
+from qhn2edge.layers import Dense
 from qhn2edge.model import Model
 from qhn2edge.resources import resource, resource_text
 
-Design = ParallelDesign | SerialDesign | AccumulatorDesign
+Design = ParallelDesign | SerialDesign | AccumulatorDesign | ImageDesign
 
 PARALLEL_LIBRARY: tuple[str, ...] = ("qhn_valid.v",)
 ACCUMULATOR_LIBRARY: tuple[str, ...] = ("qhn_accumulator.v",)
@@ -42,9 +45,22 @@ SERIAL_LIBRARY: tuple[str, ...] = (
     "qhn_unit.v",
 )
 
+IMAGE_LIBRARY: tuple[str, ...] = (
+    "qhn_image.v",
+    "qhn_lanes.v",
+    "qhn_largest.v",
+    "qhn_match16.v",
+    "qhn_ram.v",
+    "qhn_rom.v",
+    "qhn_scale.v",
+    "qhn_tap.v",
+    "qhn_windows.v",
+)
+
 DEFAULT_LEVELS = 3.5
 """Levels of logic between two registers where no clock is asked for."""
 MAX_PARALLEL_WEIGHTS = 1_000_000
+MAX_UNROLLED_WEIGHTS = 200_000
 _LEVEL_NS = 2.0
 _OVERHEAD_NS = 1.5
 """A level of logic with its wires, and a register, on an iCE40 HX."""
@@ -78,7 +94,7 @@ def chosen_style(model: Model, options: VerilogOptions) -> str:
     """Return the style asked for, else the one that suits the model's size."""
     if options.style is not None:
         return options.style
-    if suits_accumulator(model):
+    if suits_images(model) or suits_accumulator(model):
         return "serial"
     if model.input.n_bits <= _TINY_BITS and model.n_weight_bits <= _TINY_WEIGHTS:
         return "combinational"
@@ -99,18 +115,27 @@ def design_of(model: Model, options: VerilogOptions = DEFAULT) -> Design:
         UnsupportedModelError: the model has a layer that has no form in Verilog.
         ExportError: the model has too many weights to be all logic.
     """
-    refuse_new_layers(model, "Verilog")
     style = chosen_style(model, options)
+    if style == "serial" and suits_images(model):
+        return image_design(model)
     if style == "serial":
         return AccumulatorDesign(model) if suits_accumulator(model) else serial_design(model)
-    if model.n_weight_bits > MAX_PARALLEL_WEIGHTS:
+    _check_parallel(model, style)
+    return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
+
+
+def _check_parallel(model: Model, style: str) -> None:
+    """Refuse a model that is too large to be all logic."""
+    has_windows = not all(isinstance(layer, Dense) for layer in model.layers)
+    most = MAX_UNROLLED_WEIGHTS if has_windows else MAX_PARALLEL_WEIGHTS
+    n_weights = n_unrolled(model)
+    if n_weights > most:
         raise ExportError(
             f"the model is too large for style {style}",
-            got=f"{model.n_weight_bits:,} weights",
-            expected=f"at most {MAX_PARALLEL_WEIGHTS:,}",
+            got=f"{n_weights:,} weights" + (", each window's counted" if has_windows else ""),
+            expected=f"at most {most:,}",
             next_step="use --style serial",
         )
-    return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
 
 
 def emit(model: Model, folder: Path, options: VerilogOptions = DEFAULT) -> tuple[str, ...]:
@@ -155,6 +180,9 @@ def verilog_files(model: Model, options: VerilogOptions = DEFAULT) -> VerilogFil
         case SerialDesign():
             text = SerialText(design, name)
             data, body, library = text.files(), text.body(), SERIAL_LIBRARY
+        case ImageDesign():
+            image = ImageText(design, name)
+            data, body, library = image.files(), image.body(), _image_library(design)
         case AccumulatorDesign():
             body, library = accumulator_body(design), ACCUMULATOR_LIBRARY
     modules = {f"{name}_binn.v": _fill("top.v.in", {**values, "body": body}), **parts}
@@ -163,6 +191,16 @@ def verilog_files(model: Model, options: VerilogOptions = DEFAULT) -> VerilogFil
     values |= page_values(design, sources=sources, data=tuple(data), n_vectors=n_vectors)
     pages = {f"{name}_tb.v": _fill("tb.v.in", values), "README.md": _fill("README.md.in", values)}
     return VerilogFiles(design, sources, {**modules, **data, **pages, **vectors}, library)
+
+
+def _image_library(design: ImageDesign) -> tuple[str, ...]:
+    """Return the files that the design needs."""
+    absent = set()
+    if design.affine is None:
+        absent.add("qhn_scale.v")
+    if not (design.pools_bits or design.pools_values):
+        absent.add("qhn_largest.v")
+    return tuple(file for file in IMAGE_LIBRARY if file not in absent)
 
 
 def _parts(design: ParallelDesign, name: str) -> dict[str, str]:

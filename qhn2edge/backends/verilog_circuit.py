@@ -36,7 +36,10 @@ class Count:
 
 @dataclass(frozen=True)
 class Add:
-    """(a + b + carry) mod 2^width, complemented bit by bit if ``inverted``: an adder with a carry chain."""
+    """(a + b + carry) mod 2^width, complemented bit by bit if ``inverted``: an adder with a carry chain.
+
+    The highest bit is complemented once more where the literal ``top`` is 1.
+    """
 
     a: Word
     b: Word
@@ -44,11 +47,12 @@ class Add:
     inverted: bool
     output: Word
     note: str = ""
+    top: int = ZERO
 
     @property
     def reads(self) -> tuple[Word, ...]:
         """The words read."""
-        return (self.a, self.b, (self.carry,))
+        return (self.a, self.b, (self.carry, self.top))
 
 
 @dataclass(frozen=True)
@@ -302,9 +306,9 @@ def _value_of(operation: Operation, nets: NDArray[np.bool_]) -> Int64Array:
     match operation:
         case Count(bits=bits):
             value = np.sum([_load(nets, (bit,)) for bit in bits], axis=0, dtype=np.int64)
-        case Add(a=a, b=b, carry=carry, inverted=inverted):
+        case Add(a=a, b=b, carry=carry, inverted=inverted, top=top, output=output):
             total = _load(nets, a) + _load(nets, b) + _load(nets, (carry,))
-            value = ~total if inverted else total
+            value = (~total if inverted else total) ^ _load(nets, (top,)) << (len(output) - 1)
         case AtLeast(a=a, b=b):
             value = (_load(nets, a) >= _load(nets, b)).astype(np.int64)
         case Select(condition=condition, a=a, b=b):

@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qhn2edge.backends.verilog_circuit import Circuit, Word, constant, extend_signed
+from qhn2edge.backends.verilog_circuit import Circuit, Word, constant, extend, extend_signed
 from qhn2edge.backends.verilog_formats import Format, Stage, signed_width
+from qhn2edge.backends.verilog_linear import linear
 from qhn2edge.backends.verilog_split import split_layer
 from qhn2edge.backends.verilog_sums import Wanted, accumulators, sign_bits, terms_of
-from qhn2edge.layers import Dense, Identity, Relu, Sign, Table
+from qhn2edge.layers import Affine, Dense, Identity, Relu, Sign, Table
 from qhn2edge.ranges import LayerRange
 
 # ---- a dense layer ----
 
 
-def layer_stage(layer: Dense, inputs: tuple[Format, ...], ranges: LayerRange) -> Stage:
+def layer_stage(
+    layer: Dense, inputs: tuple[Format, ...], ranges: LayerRange, outer: LayerRange | None = None
+) -> Stage:
     """Return the circuit of a dense layer.
 
     Args:
         layer: the layer.
         inputs: the formats of its inputs; those that are not constant have the same scale.
         ranges: the ranges of its accumulators and outputs.
+        outer: wider ranges of its outputs, whose formats they get; None: the same.
     """
     circuit = Circuit()
-    words = [circuit.input(form.n_bits) if form.n_bits else () for form in inputs]
+    entering = [circuit.input(form.n_bits) if form.n_bits else () for form in inputs]
     split = split_layer(layer, inputs)
-    terms = terms_of(split, inputs, words)
-    outputs = tuple(_output_format(layer, ranges, unit) for unit in range(layer.n_out))
+    terms = terms_of(split, inputs, entering)
+    outputs = tuple(_output_format(layer, outer or ranges, unit) for unit in range(layer.n_out))
     shift = -layer.activation.low if isinstance(layer.activation, Table) else 0
     wanted = _wanted(ranges, outputs, shift)
     if isinstance(layer.activation, Sign):
-        circuit.outputs = [(bit,) for bit in sign_bits(circuit, split, terms, wanted)]
+        made: list[Word] = [(bit,) for bit in sign_bits(circuit, split, terms, wanted)]
     else:
         found = accumulators(circuit, split, terms, wanted, shift)
-        circuit.outputs = [
-            _activate(circuit, layer, word, outputs[unit], (low, high), f"unit {unit}")
+        made = [
+            _activate(circuit, layer, word, outputs[unit], (low, high), unit)
             for word, unit, low, high in zip(found, wanted.units, wanted.low, wanted.high, strict=True)
         ]
+    words = dict(zip(wanted.units, made, strict=True))
+    circuit.outputs = [
+        extend(words[unit], form.n_bits) if unit in words else _fixed(form, int(ranges.out_low[unit]))
+        for unit, form in enumerate(outputs)
+        if form.n_bits
+    ]
     return Stage(circuit, inputs, outputs)
+
+
+def _fixed(form: Format, value: int) -> Word:
+    """Return an output that is always the same, although its format could hold others."""
+    return constant((value - form.offset) // form.scale, form.n_bits)
 
 
 def _output_format(layer: Dense, ranges: LayerRange, unit: int) -> Format:
@@ -51,21 +66,23 @@ def _output_format(layer: Dense, ranges: LayerRange, unit: int) -> Format:
             return Format(high.bit_length(), largest=high)
         case Table():
             return Format((high - low).bit_length(), offset=low, largest=high - low)
-        case Identity():
+        case Identity() | Affine():
             return Format(signed_width(low, high), signed=True)
     raise TypeError(f"no format for {layer.activation!r}")
 
 
 def _wanted(ranges: LayerRange, outputs: Sequence[Format], shift: int) -> Wanted:
-    """Return the units whose outputs are not constant, with the ranges of a + shift."""
-    units = tuple(unit for unit, form in enumerate(outputs) if form.n_bits)
+    """Return the units whose outputs can differ, with the ranges of a + shift."""
+    lives = ranges.out_low != ranges.out_high
+    units = tuple(unit for unit, form in enumerate(outputs) if form.n_bits and lives[unit])
     low, high = (tuple(int(ends[unit]) + shift for unit in units) for ends in (ranges.low, ranges.high))
     return Wanted(units, low, high)
 
 
 def _activate(
-    circuit: Circuit, layer: Dense, word: Word, output: Format, bounds: tuple[int, int], note: str
+    circuit: Circuit, layer: Dense, word: Word, output: Format, bounds: tuple[int, int], unit: int
 ) -> Word:
+    note = f"unit {unit}"
     match layer.activation:
         case Relu(shift=shift):
             return _rectified(
@@ -73,8 +90,17 @@ def _activate(
             )
         case Table(values=values):
             return _looked_up(circuit, values, word, output, bounds, note)
+        case Affine(scale=scale, offset=offset):
+            return _scaled(circuit, word, scale[unit], offset[unit], output.n_bits, note)
         case _:
             return word
+
+
+def _scaled(circuit: Circuit, word: Word, scale: int, offset: int, width: int, note: str) -> Word:
+    """Return scale * word + offset of a word in two's complement."""
+    # With its highest bit complemented it is unsigned, less 2^(width - 1).
+    plain = (*word[:-1], word[-1] ^ 1)
+    return linear(circuit, [(scale, plain)], offset - (scale << (len(word) - 1)), width, note)
 
 
 def _rectified(circuit: Circuit, word: Word, output: Format, highest: int, note: str) -> Word:

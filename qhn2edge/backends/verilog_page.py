@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qhn2edge.backends.verilog_accumulator import AccumulatorDesign
+from qhn2edge.backends.verilog_images import ImageDesign
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.backends.verilog_serial import LANES, SerialDesign
 from qhn2edge.model import Input
 
-Design = ParallelDesign | SerialDesign | AccumulatorDesign
+Design = ParallelDesign | SerialDesign | AccumulatorDesign | ImageDesign
 
 _LIBRARY_TEXTS = {
     "qhn_valid.v": "handshakes of both streams around a stalling pipeline",
@@ -19,6 +20,12 @@ _LIBRARY_TEXTS = {
     "qhn_unit.v": "one of its units: 16 weights a clock",
     "qhn_match16.v": "XNOR-popcount of 16 weights",
     "qhn_collector.v": "single values to words of a bit plane",
+    "qhn_image.v": "the image engine: memories, units, streams",
+    "qhn_windows.v": "its order of work: windows and addresses",
+    "qhn_tap.v": "one of its units: 16 weights, or an integer, a clock",
+    "qhn_lanes.v": "single values to words of channels",
+    "qhn_largest.v": "poolings",
+    "qhn_scale.v": "scaled logits: multiplication, a bit a clock",
     "qhn_rom.v": "memory that is filled at configuration",
     "qhn_ram.v": "memory for inputs and results",
 }
@@ -57,6 +64,8 @@ def style_text(design: Design) -> str:
         return (
             f"folded over time, {_count(design.n_units, 'unit')} at a time, {LANES} weights of each a clock"
         )
+    if isinstance(design, ImageDesign):
+        return f"folded over time, {_count(design.n_units, 'unit')} at a time, a word of a window a clock"
     if isinstance(design, AccumulatorDesign):
         return "folded over time, a feature a clock"
     if design.pipelined:
@@ -129,6 +138,8 @@ def _figures(design: Design) -> list[tuple[str, str]]:
             return _serial_figures(design)
         case AccumulatorDesign():
             return _accumulator_figures(design)
+        case ImageDesign():
+            return _image_figures(design)
 
 
 def _parallel_figures(design: ParallelDesign) -> list[tuple[str, str]]:
@@ -157,6 +168,22 @@ def _serial_figures(design: SerialDesign) -> list[tuple[str, str]]:
             "block memory",
             f"{weights:,} bits of weights, {LANES * design.memory_words:,} of inputs and results",
         ),
+        ("multipliers", "none where hi = -lo"),
+    ]
+
+
+def _image_figures(design: ImageDesign) -> list[tuple[str, str]]:
+    beats = design.shape.s_beats + design.shape.m_beats
+    weights = sum(words.size for words in design.weights)
+    images = design.word_bits * design.memory_words
+    return [
+        (
+            "latency",
+            f"{design.n_cycles:,} clocks from the last beat of a vector to the first of its result",
+        ),
+        ("throughput", f"a result every {design.n_cycles + beats:,} clocks or a little more"),
+        ("lookup tables", f"about {560 + 75 * design.n_units + 6 * design.scaled_bits:,} of four inputs"),
+        ("block memory", f"{weights:,} bits of weights, {images:,} of images and results"),
         ("multipliers", "none where hi = -lo"),
     ]
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-
-from qhn2edge import interpreter
-from qhn2edge.backends.verilog_circuit import Add, AtLeast, Circuit, Count, Select, extend, pruned
+from qhn2edge.backends.verilog_circuit import Add, AtLeast, Count, Select, pruned
 from qhn2edge.backends.verilog_formats import Format, Stage, input_formats
-from qhn2edge.backends.verilog_layers import head_stage, layer_stage
+from qhn2edge.backends.verilog_images import suits_images
+from qhn2edge.backends.verilog_index import class_index
+from qhn2edge.backends.verilog_layers import head_stage
 from qhn2edge.backends.verilog_pipeline import Schedule, schedule
+from qhn2edge.backends.verilog_short_paths import shortened
 from qhn2edge.backends.verilog_stream import StreamShape, parallel_shape
 from qhn2edge.backends.verilog_text import ModuleText, vector_range
-from qhn2edge.layers import activation_kind
+from qhn2edge.backends.verilog_unrolled import layer_text, unrolled_stage
 from qhn2edge.model import Model
 
 MAX_MERGED_INPUTS = 16
 """Up to this many inputs of a layer, synthesis does better when it is free to merge adders (measured)."""
-MAX_TABLE_BITS = 8
-"""Up to this many input bits, the class index of combinational logic is a table (measured)."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +60,28 @@ class ParallelDesign:
 
     Attributes:
         model: the model.
-        parts: layers first to last, then the head if it is an argmax and there is no table.
-        table: the class index as a function of the input bits, where these are few.
+        parts: layers first to last, then the head if it is an argmax and there is no label.
+        label: the class index as a function of few bits, where there is one.
+        n_before_label: the layers before the bits that the label reads; 0: it reads the inputs.
         pipelined: whether the parts hold registers.
     """
 
     model: Model
     parts: tuple[Part, ...]
-    table: Part | None
+    label: Part | None
+    n_before_label: int
     pipelined: bool
 
     @property
     def modules(self) -> tuple[Part, ...]:
         """All parts."""
-        return self.parts if self.table is None else (*self.parts, self.table)
+        return self.parts if self.label is None else (*self.parts, self.label)
 
     @property
     def label_bits(self) -> int:
         """Lowest bits of the result that are the class index; 0 where it is the sign of the logit."""
-        if self.table is not None:
-            return self.table.output_bits
+        if self.label is not None:
+            return self.label.output_bits
         return self.parts[-1].stage.outputs[0].n_bits if self.model.head.kind == "argmax" else 0
 
     @property
@@ -93,7 +93,7 @@ class ParallelDesign:
     @property
     def result_bits(self) -> int:
         """Bits of the result, at least 1."""
-        return self.parts[-1].output_bits + (0 if self.table is None else self.table.output_bits)
+        return self.parts[-1].output_bits + (0 if self.label is None else self.label.output_bits)
 
     @property
     def shape(self) -> StreamShape:
@@ -137,40 +137,28 @@ def parallel_design(model: Model, levels: float | None) -> ParallelDesign:
         levels: levels of logic between registers; None means none inside.
     """
     parts, formats = [], input_formats(model.input)
-    for number, (layer, ranges) in enumerate(zip(model.dense_layers, model.ranges, strict=True), start=1):
-        stage = layer_stage(layer, formats, ranges)
-        low, high = layer.levels
-        comment = (
-            f"Layer {number}: {layer.n_in} inputs, {layer.n_out} units, weights {low} and {high}, "
-            f"{activation_kind(layer.activation)}."
-        )
-        parts.append(_part(f"layer_{number}", comment, stage, levels))
+    for number, (layer, ranges) in enumerate(zip(model.layers, model.ranges, strict=True), start=1):
+        stage = unrolled_stage(layer, formats, ranges)
+        parts.append(_part(f"layer_{number}", f"Layer {number}: {layer_text(layer)}.", stage, levels))
         formats = stage.outputs
-    table = None
-    if levels is None and model.input.n_bits <= MAX_TABLE_BITS and (len(parts) > 1 or len(formats) > 1):
-        table = _part("label", "The class index, from the input bits.", _label_stage(model), None)
+    index = None
+    if levels is None and not suits_images(model):
+        index = class_index(model, [part.stage for part in parts])
+    label, n_before = None, 0
+    if index is not None:
+        n_before = index.n_before
+        read = "the input bits" if n_before == 0 else f"the outputs of layer {n_before}"
+        label = _part("label", f"The class index, from {read}.", index.stage, None)
+        if index.last_layer is not None:
+            parts[-1] = _part(parts[-1].name, parts[-1].comment, index.last_layer, None)
     elif model.head.kind == "argmax":
         comment = "Head: the index of the first largest logit, then the logits."
         parts.append(_part("head", comment, head_stage(formats), levels))
-    return ParallelDesign(model, tuple(parts), table, pipelined=levels is not None)
-
-
-def _label_stage(model: Model) -> Stage:
-    """Return the class index as a table of all inputs; synthesis minimises it."""
-    formats = input_formats(model.input)
-    circuit = Circuit()
-    address = sum((circuit.input(form.n_bits) for form in formats), ())
-    bits = np.arange(1 << len(address))[:, None] >> np.arange(len(address)) & 1
-    x = bits.reshape(-1, model.input.n_features, formats[0].n_bits) @ (1 << np.arange(formats[0].n_bits))
-    x = 2 * x - 1 if model.input.kind == "bit" else x - ((x > model.input.high) << 8)
-    labels = interpreter.class_indices(model, interpreter.logits(model, x))
-    n_bits = max(1, int(labels.max()).bit_length())
-    circuit.outputs = [extend(circuit.lookup(address, tuple(labels.tolist())), n_bits)]
-    return Stage(circuit, formats, (Format(n_bits, largest=int(labels.max())),))
+    return ParallelDesign(model, tuple(parts), label, n_before, pipelined=levels is not None)
 
 
 def _part(name: str, comment: str, stage: Stage, levels: float | None) -> Part:
-    stage = replace(stage, circuit=pruned(stage.circuit))
+    stage = replace(stage, circuit=pruned(shortened(stage.circuit, levels)))
     return Part(name, comment, stage, schedule(stage.circuit, levels))
 
 
@@ -220,8 +208,9 @@ def top_body(design: ParallelDesign, name: str) -> str:
         target = "best" if part.name == "head" else part.name.replace("layer_", "y")
         lines += _instance(part, name, source, target, pipelined=design.pipelined)
         source = target
-    if design.table is not None:
-        lines += _instance(design.table, name, "x", "index", pipelined=False)
+    if design.label is not None:
+        read = f"y{design.n_before_label}" if design.n_before_label else "x"
+        lines += _instance(design.label, name, read, "index", pipelined=False)
         source = f"{{{source}, index}}"
     if not design.pipelined:
         lines += [

@@ -24,9 +24,9 @@ from qhn2edge.backends.verilog_circuit import (
     Word,
 )
 
-_CARRY_LEVELS = 0.1
+CARRY_LEVELS = 0.1
 """Levels of one bit of a carry chain: a chain of ten bits takes as long as a lookup table and its wires."""
-_LOOKUP_BITS = 4
+LOOKUP_BITS = 4
 """Address bits that one lookup table has."""
 
 
@@ -56,15 +56,15 @@ def levels_of(operation: Operation) -> float:
     """Return the levels that an operation takes."""
     match operation:
         case Add(output=output):
-            return 1 + _CARRY_LEVELS * len(output)
+            return 1 + CARRY_LEVELS * len(output)
         case AtLeast(a=a):
-            return 1 + _CARRY_LEVELS * len(a)
+            return 1 + CARRY_LEVELS * len(a)
         case Clip(a=a):
-            return 2 + _CARRY_LEVELS * len(a)
+            return 2 + CARRY_LEVELS * len(a)
         case Rectify(a=a, output=output):
             return 1 if len(a) - 1 <= len(output) else 2
         case Lookup(address=address):
-            return max(1, len(address) - _LOOKUP_BITS + 1)
+            return max(1, len(address) - LOOKUP_BITS + 1)
         case Count() | Select():
             return 1
     raise TypeError(f"unknown operation {operation!r}")

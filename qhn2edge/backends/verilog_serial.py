@@ -117,14 +117,15 @@ class SerialLayer:
         return (low - self.table_low) << self.shift, (high - self.table_low) << self.shift
 
 
-def _carried_input(source: Input) -> Carried:
+def carried_input(source: Input) -> Carried:
+    """Return how features are stored."""
     if source.kind == "bit":
         return Carried(1, 2, -1)
     return Carried(8, 1, -128 if source.kind == "int8" else 0)
 
 
-def _carried_output(activation: Activation, ranges: LayerRange) -> Carried:
-    low, high = int(ranges.out_low.min()), int(ranges.out_high.max())
+def carried_output(activation: Activation, low: int, high: int) -> Carried:
+    """Return how the values of an activation are stored, which lie between two bounds."""
     match activation:
         case Sign():
             return Carried(1, 2, -1)
@@ -264,9 +265,10 @@ def serial_design(model: Model, n_units: int | None = None) -> SerialDesign:
         model: the model.
         n_units: units side by side; None: as many as take little more block memory than one.
     """
-    layers, carried = [], _carried_input(model.input)
+    layers, carried = [], carried_input(model.input)
     for layer, ranges in zip(model.dense_layers, model.ranges, strict=True):
-        following = _carried_output(layer.activation, ranges)
+        low, high = int(ranges.out_low.min()), int(ranges.out_high.max())
+        following = carried_output(layer.activation, low, high)
         layers.append(SerialLayer(layer, ranges, carried, following))
         carried = following
     return SerialDesign(model, tuple(layers), n_units or choose_units(tuple(layers)))

@@ -94,7 +94,7 @@ class StreamShape:
 def field_bytes(model: Model) -> int:
     """Return the bytes that hold the class index and every logit."""
     ranges = model.ranges[-1]
-    largest = max(int(ranges.high.max()), -int(ranges.low.min()) - 1, 0)
+    largest = max(int(ranges.out_high.max()), -int(ranges.out_low.min()) - 1, 0)
     n_bits = max(largest.bit_length() + 1, (len(model.head.classes) - 1).bit_length())
     return -(-n_bits // 8)
 

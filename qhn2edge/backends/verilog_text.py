@@ -20,7 +20,7 @@ from qhn2edge.backends.verilog_circuit import (
     Word,
     extend,
 )
-from qhn2edge.backends.verilog_pipeline import Schedule
+from qhn2edge.backends.verilog_pipeline import LOOKUP_BITS, Schedule
 
 _PREFIXES = {
     Count: "c",
@@ -203,6 +203,8 @@ class ModuleText:
                 text = self._rectified(operation, stage)
             case Clip():
                 text = self._clipped(operation, stage)
+            case Lookup(address=address, values=values, output=(_,)) if self._is_gates(address):
+                text = self._gates(address, values, stage)
             case Lookup(address=address, values=values, output=output):
                 name = self.lookups.setdefault((values, len(output)), f"table{len(self.lookups)}")
                 text = f"{name}({self._word(address, stage)})"
@@ -214,9 +216,29 @@ class ModuleText:
         if add.carry != ZERO:
             terms.append(self._word(extend((add.carry,), width), stage))
         text = " + ".join(terms)
+        if add.top != ZERO:
+            text = f"({text}) ^ {self._word((*(ZERO,) * (width - 1), add.top), stage)}"
         if only_top and width > 1:
             return f"({text}) {'<' if add.inverted else '>='} {width}'d{1 << (width - 1)}"
         return f"~({text})" if add.inverted else text
+
+    def _is_gates(self, address: Word) -> bool:
+        return len(address) <= LOOKUP_BITS and self.plan.n_stages > 0
+
+    def _gates(self, address: Word, values: Sequence[int], stage: int) -> str:
+        """Return one bit of few as a sum of products, modulo 2 (Zhegalkin).
+
+        Of a table by cases synthesis may make a register's reset, which takes longer than its data.
+        """
+        left = [values[min(v, len(values) - 1)] for v in range(1 << len(address))]
+        for bit in range(len(address)):
+            left = [value ^ (left[v ^ 1 << bit] if v >> bit & 1 else 0) for v, value in enumerate(left)]
+        names = [self._word((literal,), stage) for literal in address]
+        products = [
+            [name for bit, name in enumerate(names) if v >> bit & 1] for v, on in enumerate(left) if on
+        ]
+        texts = [" & ".join(product) if product else "1'b1" for product in products]
+        return " ^ ".join(f"({text})" if " " in text else text for text in texts) or "1'b0"
 
     def _rectified(self, operation: Rectify, stage: int) -> str:
         width = len(operation.output)

@@ -27,6 +27,7 @@ from qhn2edge.verify.verilator import Simulation, find_verilator
 pytestmark = pytest.mark.usefixtures("verilator_tools")
 
 N_RANDOM = 15
+CLOCKS_MHZ = (None, 215.0)
 
 
 def integer_model() -> Model:
@@ -53,6 +54,8 @@ FIXED: list[Case] = [
     *((renamed(sign_model((33, 9, 1)), f"signs-{style}"), VerilogOptions(style)) for style in STYLES),
     (sign_model((40, 12, 5), name="fast"), VerilogOptions("pipelined", 400.0)),
     (sign_model((40, 12, 5), name="slow"), VerilogOptions("pipelined", 20.0)),
+    (renamed(tiny_model(), "tiny-fast"), VerilogOptions("pipelined", 200.0)),
+    (renamed(integer_model(), "integers-fast"), VerilogOptions("pipelined", 240.0)),
     (sign_model((8, 6, 3), name="table"), VerilogOptions("combinational")),
     (sign_model((16, 7, 1), name="sixteen"), VerilogOptions("pipelined")),
     (sign_model((200, 40, 20, 10), name="wide"), VerilogOptions("serial")),
@@ -130,7 +133,8 @@ class TestRandomModels:
     ) -> None:
         """Random widths, levels, kinds, activations and heads are exact, with stalls, and lint-clean."""
         cases = [
-            (renamed(model, f"r{i}"), VerilogOptions(STYLES[(i + seed) % 3])) for i, model in enumerate(drawn)
+            (renamed(model, f"r{i}"), VerilogOptions(STYLES[(i + seed) % 3], CLOCKS_MHZ[i % 2]))
+            for i, model in enumerate(drawn)
         ]
         folder = tmp_path_factory.mktemp("random")
         simulation = build_all(cases, folder)
