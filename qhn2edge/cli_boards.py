@@ -135,7 +135,11 @@ def bench(model: str, **given: Any) -> None:  # noqa: ANN401
 @options.board
 @options.port
 @options.flash_timeout
-@click.option("--dry-run", is_flag=True, help="Print the command that would write it; build and write nothing, and need no port.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the command that would write it; build and write nothing, and need no port.",
+)
 @options.json_output
 def flash(source: str | None, **given: Any) -> None:  # noqa: ANN401
     """Write firmware into a board: build a model's first, or take a folder that qhn2edge build made.

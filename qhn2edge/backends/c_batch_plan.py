@@ -1,4 +1,4 @@
-"""How the C for many inputs at once holds each layer's inputs and outputs: as bit planes of unsigned numbers."""
+"""How the C for many inputs at once holds each layer's inputs and outputs: as planes of bits."""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ class PlainTable:
     def _least_width(self, blanks: int) -> int:
         """Return the width where every column is as wide as its longest word, with blanks between."""
         columns = zip(self.header, *self.cells, strict=True)
-        words = (max((len(word) for cell in column for word in cell.split()), default=0) for column in columns)
+        words = (
+            max((len(word) for cell in column for word in cell.split()), default=0) for column in columns
+        )
         return sum(blanks + n for n in words)
 
     def _table(self, blanks: int) -> Table:

@@ -20,10 +20,9 @@ from qhn2edge.backends import export_model
 from qhn2edge.backends.c_kernels import choose_kernels
 from qhn2edge.backends.c_options import COptions
 from qhn2edge.backends.c_plan import plan_layers
-from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.convolution import Conv2D, MaxPool2D
-from qhn2edge.errors import ExportError, UnsupportedModelError
-from qhn2edge.layers import Affine, Dense, Identity, Sign
+from qhn2edge.errors import ExportError
+from qhn2edge.layers import Affine, Identity, Sign
 from qhn2edge.model import Head, Input, Model
 from qhn2edge.toolchain import CompilerFound
 from qhn2edge.verify import verify_model
@@ -127,28 +126,14 @@ def test_exact_on_cores(tmp_path: Path, core: str, compiler: str) -> None:
             assert (call.status, got.tolist()) == (0, expected.tolist()), chosen
 
 
-@pytest.mark.parametrize("style", [None, "combinational", "pipelined", "serial"])
-def test_verilog_names_the_layer(tmp_path: Path, style: str | None) -> None:
-    """A target without convolutions, poolings or scaled logits says so in one line, and which layer it is."""
-    with pytest.raises(UnsupportedModelError, match="Verilog cannot hold layer 1: got a convolution"):
-        export_model(small(), "verilog", tmp_path / "v", options=VerilogOptions(style))
-    dense = Model("net", Input(4, ENCODERS["bit"]), (_scaled(),), Head("argmax", ("a", "b")))
-    with pytest.raises(UnsupportedModelError, match="layer 1: got a scale and an offset of each logit"):
-        export_model(dense, "verilog", tmp_path / "v", options=VerilogOptions(style))
-
-
-def _scaled() -> Dense:
-    return random_dense(np.random.default_rng(0), 4, 2, (-1, 1), Affine((2, 3), (0, 1)))
-
-
-def test_cross_check_lists_what_is_unsupported(host_compiler: CompilerFound) -> None:
-    """Backends that cannot hold a model are listed as such; the others are still checked."""
+def test_no_backend_lacks_images(host_compiler: CompilerFound) -> None:
+    """Every backend that is here carries a convolution, a pooling and scaled logits exactly."""
     assert host_compiler
     report = verify_model(small(), n_random=50)
     assert report.exact
     statuses = {backend.name: backend.status for backend in report.certificate.backends}
-    assert statuses["c"] == "exact"
-    assert statuses["verilog"] in {"unsupported", "missing"}
+    assert statuses["c"] == statuses["c-batch"] == "exact"
+    assert set(statuses.values()) <= {"exact", "missing"}
 
 
 def test_identity_stays_a_plain_layer(tmp_path: Path) -> None:

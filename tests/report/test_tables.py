@@ -40,7 +40,9 @@ def test_numbers_are_aligned_right() -> None:
 
 def test_words_are_whole_at_any_width() -> None:
     """Where columns would break a word, each row is a list; from the width on that they need, a table."""
-    table = plain_table(("name", "chip", "MHz"), [("microbit-v2", "nRF52833", 64), ("cortex-m0", "", 16)], "Boards")
+    table = plain_table(
+        ("name", "chip", "MHz"), [("microbit-v2", "nRF52833", 64), ("cortex-m0", "", 16)], "Boards"
+    )
     assert shown(table, 20).splitlines() == [
         "Boards",
         "name microbit-v2",
