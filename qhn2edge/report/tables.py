@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -42,23 +42,28 @@ class PlainTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the form that fits the width."""
         for blanks in (3, 2):
-            if self._least_width(blanks) <= options.max_width:
-                yield self._table(blanks)
+            widths = self._widths(options.max_width - blanks * len(self.header) + 1)
+            if widths is not None:
+                yield self._table(widths, blanks)
                 return
         if self.title:
             yield Text(self.title)
         for row in self.cells:
             yield self._entry(row)
 
-    def _least_width(self, blanks: int) -> int:
-        """Return the width where every column is as wide as its longest word, with blanks between."""
-        columns = zip(self.header, *self.cells, strict=True)
-        words = (
+    def _widths(self, room: int) -> list[int] | None:
+        """Return widths of columns that break no word and share the room; None where it is too small."""
+        columns = list(zip(self.header, *self.cells, strict=True))
+        whole = [max(map(len, column)) for column in columns]
+        widths = [
             max((len(word) for cell in column for word in cell.split()), default=0) for column in columns
-        )
-        return sum(blanks + n for n in words)
+        ]
+        for _ in range(min(room, sum(whole)) - sum(widths)):
+            lacks = [n - width for n, width in zip(whole, widths, strict=True)]
+            widths[lacks.index(max(lacks))] += 1
+        return widths if sum(widths) <= room else None
 
-    def _table(self, blanks: int) -> Table:
+    def _table(self, widths: Sequence[int], blanks: int) -> Table:
         table = Table(
             title=self.title,
             title_justify="left",
@@ -67,10 +72,11 @@ class PlainTable:
             padding=(0, blanks - 2, 0, 1),
             show_header=any(self.header),
         )
-        for i, name in enumerate(self.header):
+        for i, (name, width) in enumerate(zip(self.header, widths, strict=True)):
             column = [row[i][:1] for row in self.cells]
             numeric = bool(column) and all(first.isdigit() or first in "-+" for first in column)
-            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+            justify: Literal["left", "right"] = "right" if numeric else "left"
+            table.add_column(name, justify=justify, overflow="fold", width=width)
         for row in self.cells:
             table.add_row(*map(escape, row))
         return table

@@ -148,7 +148,12 @@ class TestTables:
     def test_larq_sized_network_fits_a_small_chip(self) -> None:
         """28x28 bytes, 16 and 32 channels: weights take 9 of the 30 blocks of an iCE40UP5K; 20,000 clocks."""
         pool: dict[str, object] = {"pool": (2, 2), "strides": (2, 2)}
-        convs: list[dict[str, object]] = [{"units": 16, "size": (3, 3)}, pool, {"units": 32, "size": (3, 3)}, pool]
+        convs: list[dict[str, object]] = [
+            {"units": 16, "size": (3, 3)},
+            pool,
+            {"units": 32, "size": (3, 3)},
+            pool,
+        ]
         design = image_design(image_model("larq", "uint8", (28, 28, 1), convs, n_logits=10))
         assert (design.n_units, design.memory_words) == (8, 1460)
         assert [words.shape for words in design.weights] == [(136, 128), (18, 8)]
@@ -160,7 +165,10 @@ class TestSynthesized:
     def test_netlist_is_exact(self, tmp_path: Path) -> None:
         """Gate by gate, a small network with padding, pooling and scaled logits is the interpreter's."""
         pool: dict[str, object] = {"pool": (2, 2), "minimum": (0, 1)}
-        convs: list[dict[str, object]] = [{"units": 2, "padding": (1, 0, 1, 0), "activation": Relu(3, 4)}, pool]
+        convs: list[dict[str, object]] = [
+            {"units": 2, "padding": (1, 0, 1, 0), "activation": Relu(3, 4)},
+            pool,
+        ]
         model = image_model("gates", "uint8", (3, 3, 1), convs, Affine((5, -7, 9), (1, 2, 30)))
         options = VerilogOptions("serial")
         (tmp_path / "exports").mkdir()
