@@ -143,9 +143,9 @@ def verify(model: str, **given: Any) -> None:  # noqa: ANN401
     """Run a model through every backend on the same vectors and compare every integer.
 
     All 2^n inputs for up to 16 input bits, else corner cases, random vectors, and the test set of the data
-    named (or of the run folder that the model lies in). Exit code 1 on a mismatch. The backends
-    netlist:BOARD is what is built for an FPGA board, cell by cell; bitstream:BOARD the flashed file of
-    an iCE40 board, as logic again. With --prove
+    named (or of the run folder that the model lies in). Exit code 1 on a mismatch. The backend
+    netlist:BOARD is what is built for an FPGA board, cell by cell; routed:ulx3s the cells as placed on an
+    ECP5; bitstream:BOARD the flashed file of an iCE40 board, as logic again. With --prove
     also ranges, c, verilog and onnx (or those named; verilog-ice40 too) for all inputs: a proof, a
     counter-example that was run (exit code 1), or "not decided".
     """
@@ -354,7 +354,8 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "qhn2edge"
-        return _complain(f"{error.format_message().rstrip('.?')}. See '{where} --help'.")
+        text = error.format_message().rstrip(".")
+        return _complain(f"{text}{'' if text.endswith('?') else '.'} See '{where} --help'.")
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _complain("stopped.", STOPPED)
     except QhnError as error:

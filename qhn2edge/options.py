@@ -291,7 +291,7 @@ target = stack(target_name, raw_input, hls_options)
 
 # --- import -------------------------------------------------------------------------------------------
 import_options = stack(
-    name,
+    click.option("--name", metavar="NAME", help="The model's name.  [default: from the file's name]"),
     click.option("--classes", metavar="A,B[,...]", help="The class labels.  [default: 0,1,...]"),
     click.option(
         "--input",

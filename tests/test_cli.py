@@ -310,6 +310,8 @@ def bad_inputs() -> list[tuple[str, list[str], str]]:
     train = ["train", "--data"]
     return [
         ("no data", ["train"], "no data set was named"),
+        ("not an option", ["run", "--secondz"], "? See 'qhn2edge run --help'."),
+        ("no option", ["flash"], "Missing option '--board'. See 'qhn2edge flash --help'."),
         ("unknown data", [*train, "digitz:3,7"], "unknown data set: got 'digitz:3,7'"),
         ("missing file", [*train, "no.csv"], "no.csv does not exist"),
         ("empty file", [*train, "empty.csv"], "is empty"),

@@ -368,7 +368,7 @@ module qhn_image #(
     .i_clk(i_clk), .i_clear(i_rst || setup || phase == SEND),
     .i_put(puts_feature || makes_value), .i_value(loading ? feature : i_value),
     .i_is_value(loading ? LOAD_WIDTH != 16 : i_y_is_value),
-    .i_channels(phase == RUN ? i_y_channels : LOAD_CHANNELS[CHANNEL_BITS-1:0]),
+    .i_channels(phase == RUN && !i_rst ? i_y_channels : LOAD_CHANNELS[CHANNEL_BITS-1:0]),  // reset: loads next
     .o_word(made), .o_complete(completes)
   );
 

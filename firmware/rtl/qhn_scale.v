@@ -8,7 +8,7 @@ module qhn_scale #(
   parameter A_BITS = 8,
   parameter SCALE_BITS = 8,
   parameter OFFSET_BITS = 8,
-  parameter BITS = 16      // of the result, at least A_BITS and OFFSET_BITS
+  parameter BITS = 16      // of the result, at least 2; what is above wraps around
 ) (
   input  wire i_clk,
   input  wire i_load,

@@ -124,15 +124,20 @@ def design_of(model: Model, options: VerilogOptions = DEFAULT) -> Design:
     return parallel_design(model, levels_for(options.clock_mhz) if style == "pipelined" else None)
 
 
+def most_weights(model: Model) -> int:
+    """Return the most weights (:func:`n_unrolled`) of a model like this that are made logic."""
+    has_windows = not all(isinstance(layer, Dense) for layer in model.layers)
+    return MAX_UNROLLED_WEIGHTS if has_windows else MAX_PARALLEL_WEIGHTS
+
+
 def _check_parallel(model: Model, style: str) -> None:
     """Refuse a model that is too large to be all logic."""
-    has_windows = not all(isinstance(layer, Dense) for layer in model.layers)
-    most = MAX_UNROLLED_WEIGHTS if has_windows else MAX_PARALLEL_WEIGHTS
-    n_weights = n_unrolled(model)
+    n_weights, most = n_unrolled(model), most_weights(model)
     if n_weights > most:
         raise ExportError(
             f"the model is too large for style {style}",
-            got=f"{n_weights:,} weights" + (", each window's counted" if has_windows else ""),
+            got=f"{n_weights:,} weights"
+            + (", each window's counted" if most == MAX_UNROLLED_WEIGHTS else ""),
             expected=f"at most {most:,}",
             next_step="use --style serial",
         )

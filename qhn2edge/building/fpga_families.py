@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qhn2edge.boards.board import Fpga
 from qhn2edge.building.fpga_tools import PACKERS
 
-NETLIST, PLACED = "netlist.json", "placed"
+NETLIST, PLACED, ROUTED = "netlist.json", "placed", "routed.json"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Family:
         lut, register, block: regular expressions of its cells in a netlist.
         cells, blocks: what nextpnr's report calls its logic cells and memories.
         bytes_a_block: of a memory.
+        routed: the file in which nextpnr writes the cells that it placed; None where these have no models.
     """
 
     synthesis: str
@@ -36,6 +37,7 @@ class Family:
     cells: tuple[str, ...]
     blocks: tuple[str, ...]
     bytes_a_block: int
+    routed: str | None = None
 
     def count(self, types: Mapping[str, int], pattern: str) -> int:
         """Return how many cells of a netlist fit a pattern."""
@@ -61,6 +63,7 @@ FAMILIES: dict[str, Family] = {
         synthesis="synth_ecp5",
         place=lambda fpga, pins: [
             f"--{fpga.device}", "--package", fpga.package, "--lpf", pins, "--textcfg", PLACED,
+            "--write", ROUTED,
         ],
         pack=lambda _, target: [*PACKERS["ecp5"].command(), "--compress", PLACED, target],
         suffix="bit",
@@ -70,6 +73,7 @@ FAMILIES: dict[str, Family] = {
         cells=("TRELLIS_COMB",),
         blocks=("DP16KD",),
         bytes_a_block=2304,
+        routed=ROUTED,
     ),
     "gowin": Family(
         synthesis="synth_gowin",

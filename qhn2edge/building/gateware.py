@@ -11,8 +11,9 @@ from pathlib import Path
 
 from qhn2edge import modelfile
 from qhn2edge.backends import MODEL_FILE
-from qhn2edge.backends.to_verilog import chosen_style
+from qhn2edge.backends.to_verilog import chosen_style, most_weights
 from qhn2edge.backends.verilog_options import VerilogOptions
+from qhn2edge.backends.verilog_unrolled import n_unrolled
 from qhn2edge.boards.board import Board, Fpga
 from qhn2edge.boards.catalog import fpga_boards
 from qhn2edge.building.fpga_families import FAMILIES
@@ -28,7 +29,15 @@ from qhn2edge.building.manifest import (
     is_empty,
     read_manifest,
 )
-from qhn2edge.building.synthesis import NETLIST_VERILOG, Placed, Synthesized, pack, place, synthesize
+from qhn2edge.building.synthesis import (
+    NETLIST_VERILOG,
+    Placed,
+    Synthesized,
+    keep_cells,
+    pack,
+    place,
+    synthesize,
+)
 from qhn2edge.errors import BuildError, ToolError
 from qhn2edge.model import Model, load_model
 from qhn2edge.storage import JsonObject, new_folder, read_bytes, sha256, write_json
@@ -94,8 +103,14 @@ class Gateware:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Bitstream and netlist."""
-        return (self.bitstream, self.netlist)
+        """Bitstream and netlist, and the placed cells where there are."""
+        return (self.bitstream, self.netlist, *([self.routed] if self.routed else []))
+
+    @property
+    def routed(self) -> Path | None:
+        """The cells that were placed, as nextpnr calls them; None for families without models of these."""
+        name = FAMILIES[self.board.fpga.family].routed
+        return self.folder / name if name else None
 
     @property
     def latency_s(self) -> float:
@@ -173,10 +188,11 @@ def styles_by_size(model: Model) -> tuple[str, ...]:
 def styles_for(model: Model, board: Board) -> tuple[str, ...]:
     """Return the styles worth trying on a board, the smallest design first.
 
-    Logic alone takes a look-up table for some two weights; where it would take one for four, it cannot fit.
+    Logic alone takes a look-up table for some two weights, a convolution's once for every window; where it
+    would take one for four, it cannot fit. More weights than logic is made of at all are not tried either.
     """
     first, *others = styles_by_size(model)
-    can_be_logic = model.n_weight_bits <= 4 * board.fpga.luts
+    can_be_logic = n_unrolled(model) <= min(4 * board.fpga.luts, most_weights(model))
     return (first, *(style for style in others if style == "serial" or can_be_logic))
 
 
@@ -255,6 +271,8 @@ def _build(model: Model, board: Board, folder: Path, options: VerilogOptions, sa
         bitstream, netlist = folder / f"{STEM}.{family.suffix}", folder / NETLIST_VERILOG
         pack(sources, bitstream)
         (build / NETLIST_VERILOG).replace(netlist)
+        if family.routed:
+            keep_cells(sources, folder / family.routed)
     assert placed is not None
     numbers = (placed.cells, placed.all_cells, placed.blocks, placed.all_blocks)
     usage = Usage(synthesized.luts, synthesized.registers, *numbers)
@@ -274,7 +292,7 @@ def check_counts(synthesized: Synthesized, sources: GatewareSources) -> None:
     excess = _excess(synthesized, sources.board.fpga)
     if excess is not None:
         what, needed, there = excess
-        raise _too_large(sources, f"{needed:,} {what}", f"at most {there:,}")
+        raise _too_large(sources, synthesized, f"{needed:,} {what}", f"at most {there:,}")
 
 
 def _excess(synthesized: Synthesized, fpga: Fpga) -> tuple[str, int, int] | None:
@@ -297,7 +315,7 @@ def check_placed(placed: Placed | None, synthesized: Synthesized, sources: Gatew
     board = sources.board
     if placed is None:
         needs = f"{synthesized.luts:,} look-up tables and {synthesized.registers:,} flip-flops"
-        raise _too_large(sources, needs, f"fewer, of {board.fpga.luts:,} logic cells")
+        raise _too_large(sources, synthesized, needs, f"fewer, of {board.fpga.luts:,} logic cells")
     clock_mhz = board.clock_hz / 1e6
     if placed.fmax_mhz < clock_mhz:
         raise BuildError(
@@ -310,6 +328,8 @@ def check_placed(placed: Placed | None, synthesized: Synthesized, sources: Gatew
 
 def _faster(sources: GatewareSources, fmax_mhz: float) -> str:
     slower = f"or give a board file with a clock of at most {fmax_mhz:g} MHz"
+    if "pipelined" not in (sources.options.style, *styles_for(sources.model, sources.board)):
+        return slower.removeprefix("or ")
     if sources.options.style == "combinational":
         return f"build it with --style pipelined, {slower}"
     if sources.options.style == "pipelined" and sources.options.clock_mhz:
@@ -318,12 +338,14 @@ def _faster(sources: GatewareSources, fmax_mhz: float) -> str:
     return f"build it with --style pipelined, {slower}"
 
 
-def _too_large(sources: GatewareSources, got: str, expected: str) -> BuildError:
+def _too_large(sources: GatewareSources, synthesized: Synthesized, got: str, expected: str) -> BuildError:
     fpga = sources.board.fpga
     larger = [
         board.name
         for board in fpga_boards()
         if board.fpga.luts > fpga.luts and board.fpga.memory_bytes > fpga.memory_bytes
+        # Of other families, synthesis has not counted what it takes.
+        if board.fpga.family != fpga.family or _excess(synthesized, board.fpga) is None
     ]
     other = f"take a larger board ({', '.join(larger)})" if larger else "use a smaller model"
     smaller = _try_smaller(sources) if sources.options.style != styles_by_size(sources.model)[0] else ""
@@ -361,5 +383,5 @@ def _clear(folder: Path) -> None:
 
 
 def _moved(gateware: Gateware, folder: Path) -> Gateware:
-    bitstream, netlist = (folder / path.name for path in gateware.files)
+    bitstream, netlist = (folder / path.name for path in (gateware.bitstream, gateware.netlist))
     return dataclasses.replace(gateware, bitstream=bitstream, netlist=netlist)

@@ -11,7 +11,7 @@ from qhn2edge.building.fpga_families import FAMILIES, NETLIST
 from qhn2edge.building.fpga_tools import NEXTPNR, TIMEOUT_S, complaint, yosys
 from qhn2edge.building.gateware_sources import TOP, GatewareSources
 from qhn2edge.errors import ToolError
-from qhn2edge.storage import JsonObject
+from qhn2edge.storage import JsonObject, write_text
 from qhn2edge.toolchain import run_tool
 
 NETLIST_VERILOG = "netlist.v"
@@ -101,6 +101,31 @@ def pack(sources: GatewareSources, target: Path) -> None:
     command = family.pack(sources.board.fpga, target.name)
     run_tool(command, timeout_s=TIMEOUT_S, cwd=sources.folder)
     (sources.folder / target.name).replace(target)
+
+
+def keep_cells(sources: GatewareSources, target: Path) -> None:
+    """Write the cells that were placed, and what connects them, without what tells where they came from.
+
+    Equal designs give equal bytes: what nextpnr writes names the folder of the sources.
+
+    Args:
+        sources: what was placed; of a family that has such a file.
+        target: the file to make.
+
+    Raises:
+        ToolError: nextpnr did not write it.
+    """
+    name = FAMILIES[sources.board.fpga.family].routed
+    assert name is not None
+    design = _read(sources.folder / name)
+    try:
+        module = design["modules"]["top"]
+        cells = {key: cell | {"attributes": {}} for key, cell in module["cells"].items()}
+        ports = module["ports"]
+    except KeyError as error:
+        raise ToolError(f"nextpnr wrote an unknown {name}", got=f"no {error}") from error
+    kept = {"modules": {"top": {"ports": ports, "cells": cells, "netnames": {}}}}
+    write_text(target, json.dumps(kept, sort_keys=True) + "\n")
 
 
 def _placed(report: JsonObject, cells: tuple[str, ...], blocks: tuple[str, ...]) -> Placed:

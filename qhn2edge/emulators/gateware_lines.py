@@ -1,4 +1,4 @@
-"""Built gateware in simulation, at its own baud rate: the netlist, and the bitstream turned into logic.
+"""Built gateware in simulation, at its own baud rate: netlist, placed cells, the bitstream as logic again.
 
 The oscillator inside an iCE40 UltraPlus is replaced by the simulated clock: in a netlist by a model of its
 cell, in a bitstream by driving the net that it drives, once the bitstream says that it is divided as meant.
@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qhn2edge.boards.board import Board
+from qhn2edge.building.fpga_families import FAMILIES
 from qhn2edge.building.fpga_tools import ICEUNPACK
 from qhn2edge.building.gateware import Gateware
 from qhn2edge.building.gateware_sources import TOP, divisor_of
 from qhn2edge.emulators.fpga_cells import write_cells
 from qhn2edge.emulators.queued_line import QueuedLine
+from qhn2edge.emulators.routed_cells import routed_verilog
 from qhn2edge.emulators.simulated_uart import MARGIN_CLOCKS, UartDesign, simulated_line
 from qhn2edge.errors import EmulatorError, ToolError
 from qhn2edge.storage import read_bytes
@@ -44,11 +46,29 @@ def check_bitstream(board: Board) -> None:
         EmulatorError: there is no tool that does so.
     """
     if board.fpga.family != "ice40":
+        other = "routed" if FAMILIES[board.fpga.family].routed else "netlist"
         raise EmulatorError(
             f"the bitstream of {board.name} cannot be turned into logic",
             got=board.fpga.family,
             expected="an iCE40, for which icebox_vlog does that",
-            next_step=f"check the netlist: qhn2edge verify --backend netlist:{board.name}",
+            next_step=f"check what it is made from: qhn2edge verify --backend {other}:{board.name}",
+        )
+
+
+def check_routed(board: Board) -> None:
+    """Refuse a board whose placed and routed cells have no models.
+
+    Raises:
+        EmulatorError: they have none.
+    """
+    family = board.fpga.family
+    if FAMILIES[family].routed is None:
+        other = "bitstream" if family == "ice40" else "netlist"
+        raise EmulatorError(
+            f"what nextpnr places on {board.name} has no models",
+            got=family,
+            expected="an ECP5",
+            next_step=f"use another check: qhn2edge verify --backend {other}:{board.name}",
         )
 
 
@@ -65,6 +85,29 @@ def netlist_line(gateware: Gateware) -> Iterator[QueuedLine]:
         cells = write_cells(board.fpga.family, Path(name), _verilog(gateware.netlist))
         clk = "" if board.fpga.clock == "hfosc" else "clk"
         with simulated_line([gateware.netlist, cells], _design(gateware, TOP, clk)) as line:
+            yield line
+
+
+@contextlib.contextmanager
+def routed_line(gateware: Gateware) -> Iterator[QueuedLine]:
+    """Simulate the cells that nextpnr placed, as they go into the bitstream; yield the serial line to them.
+
+    Modes, contents and nets of the cells are nextpnr's; the wires and switches that it took for a net, and
+    the bits that the packer made of all that, are not read.
+
+    Raises:
+        EmulatorError: these cells have no models, or not all of them.
+        ToolError: a tool is missing or failed.
+    """
+    check_routed(gateware.board)
+    assert gateware.routed is not None
+    with tempfile.TemporaryDirectory(prefix="qhn2edge-") as name:
+        folder = Path(name).resolve()
+        text = routed_verilog(gateware.routed, folder, TOP)
+        logic = folder / "chip.v"
+        logic.write_text(text, encoding="ascii")
+        cells = write_cells(gateware.board.fpga.family, folder, text)
+        with simulated_line([logic, cells], _design(gateware, TOP, "clk")) as line:
             yield line
 
 

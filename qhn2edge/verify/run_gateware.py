@@ -1,6 +1,6 @@
-"""Runs a model as the gateware of an FPGA board: the netlist, or the bitstream turned into logic again.
+"""Runs a model as the gateware of an FPGA board: netlist, placed cells, or the bitstream as logic again.
 
-Both are behind the board's serial line and at its baud rate, and are simulated cell by cell.
+All are behind the board's serial line and at its baud rate, and are simulated cell by cell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from qhn2edge.boards.board import Board
 from qhn2edge.building import fpga_tools
 from qhn2edge.building.gateware import Gateware, build_gateware, read_gateware
 from qhn2edge.emulators import verilator
-from qhn2edge.emulators.gateware_lines import bitstream_line, check_bitstream, icebox_vlog, netlist_line
+from qhn2edge.emulators.gateware_lines import (
+    bitstream_line,
+    check_bitstream,
+    check_routed,
+    icebox_vlog,
+    netlist_line,
+    routed_line,
+)
 from qhn2edge.emulators.queued_line import QueuedLine
 from qhn2edge.errors import QhnError
 from qhn2edge.link import BoardClient
@@ -28,6 +35,7 @@ from qhn2edge.verify.results import RunResult
 
 LINES: Mapping[str, Callable[[Gateware], AbstractContextManager[QueuedLine]]] = {
     "netlist": netlist_line,
+    "routed": routed_line,
     "bitstream": bitstream_line,
 }
 
@@ -38,6 +46,8 @@ def missing(board: Board, kind: str) -> str | None:
         if kind == "bitstream":
             check_bitstream(board)
             icebox_vlog()
+        if kind == "routed":
+            check_routed(board)
     except QhnError as error:
         return str(error)
     return fpga_tools.missing(board.fpga.family) or verilator.missing()
@@ -69,5 +79,5 @@ def run(
     with LINES[kind](gateware) as line:
         answers = BoardClient(line, model).infer_many(x)
     versions = {**gateware.tools, "verilator": verilator.find_verilator().version}
-    image = gateware.netlist if kind == "netlist" else gateware.bitstream
+    image = {"netlist": gateware.netlist, "routed": gateware.routed}.get(kind) or gateware.bitstream
     return RunResult(answers.labels, answers.logits, versions, sha256(read_bytes(image, kind)))

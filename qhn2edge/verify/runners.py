@@ -69,7 +69,8 @@ BOARD = "board:"
 def find_runner(name: str) -> Runner:
     """Return the runner of a name: a backend's, or a word and the name of a board.
 
-    ``board:`` is an emulated board; ``netlist:`` and ``bitstream:`` are what is built for an FPGA board.
+    ``board:`` is an emulated board; ``netlist:``, ``routed:`` and ``bitstream:`` are what is built for an
+    FPGA board.
 
     Raises:
         ConfigError, BoardError: there is none.
@@ -111,7 +112,7 @@ def gateware_runner(kind: str, board: str) -> Runner:
     """Return what runs a model as the gateware of an FPGA board, simulated cell by cell.
 
     Args:
-        kind: "netlist" or "bitstream".
+        kind: "netlist", "routed" or "bitstream".
         board: the board's name, or the path of its file.
 
     Raises:

@@ -71,7 +71,13 @@ class Simulation:
     designs: tuple[Design, ...]
 
     def run(
-        self, index: int, x: NDArray[np.integer[Any]], *, seed: int = 0, stall_percent: int = 0
+        self,
+        index: int,
+        x: NDArray[np.integer[Any]],
+        *,
+        seed: int = 0,
+        stall_percent: int = 0,
+        cuts: bool = False,
     ) -> Simulated:
         """Feed vectors through one design.
 
@@ -80,12 +86,14 @@ class Simulation:
             x: integer inputs [n, n_features].
             seed: of the stalls.
             stall_percent: chance that a stream stands still in a cycle, 0..99.
+            cuts: before each vector but the first, work on those before it is begun, and at any time cut off
+                by a reset of one clock.
 
         Raises:
             ToolError: the design breaks the rules of the streams, or stands still.
         """
         shape = self.designs[index].shape
-        arguments = [str(index), str(len(x)), str(seed), str(stall_percent)]
+        arguments = [str(index), str(len(x)), str(seed), str(stall_percent), str(int(cuts))]
         try:
             result = run_tool(
                 [str(self.program), *arguments],
@@ -171,6 +179,6 @@ def _main(designs: Sequence[Design]) -> str:
         ports = ", ".join(f"top.d{index}_{name}" for name, _, _ in _PORTS)
         sizes = f"Sizes{{{shape.s_bytes}, {shape.s_beats}, {shape.m_bytes}, {shape.m_beats}}}"
         cases.append(
-            f"    case {index}: return run(top, {ports}, {sizes}, n, seed, stall, {_PATIENCE_CYCLES});"
+            f"    case {index}: return run(top, {ports}, {sizes}, n, seed, stall, cuts, {_PATIENCE_CYCLES});"
         )
     return Template(resource_text("export", "verilog", "harness.cpp.in")).substitute(cases="\n".join(cases))

@@ -356,8 +356,12 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("target", "given_option", "message"),
         [
-            ("c", {"raw_input": True}, "--raw-input is for --target onnx: got --target c"),
-            ("verilog", {"raw_input": True}, "--raw-input is for --target onnx: got --target verilog"),
+            ("c", {"raw_input": True}, "--raw-input is for --target onnx or larq: got --target c"),
+            (
+                "verilog",
+                {"raw_input": True},
+                "--raw-input is for --target onnx or larq: got --target verilog",
+            ),
             ("onnx", {"kernel": "rows"}, "unknown kernel"),
             ("onnx", {"kernel": "plain"}, "--core, --kernel and --optimize are for C: got --target onnx"),
             ("qonnx", {"style": "serial"}, "--style is for --target verilog: got --target qonnx"),

@@ -9,12 +9,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from firmware_models import MODELS, make_model
 from gateware_builds import BOARD, TINY, own_board, tiny_gateware
+from strategies import random_dense
 
 from qhn2edge import cli
 from qhn2edge.backends.verilog_options import VerilogOptions
+from qhn2edge.backends.verilog_unrolled import n_unrolled
 from qhn2edge.boards.catalog import find_board, fpga_boards
 from qhn2edge.building import fpga_tools, gateware
 from qhn2edge.building.gateware import (
@@ -27,11 +30,25 @@ from qhn2edge.building.gateware import (
 from qhn2edge.building.gateware_sources import GatewareSources, divisor_of, write_gateware_sources
 from qhn2edge.building.manifest import MANIFEST
 from qhn2edge.building.synthesis import Placed, Synthesized
+from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.data.encoder import Encoder
 from qhn2edge.emulators.counts import Counts
 from qhn2edge.emulators.registry import Emulator
 from qhn2edge.errors import BoardError, BuildError, StorageError, ToolError
-from qhn2edge.layers import Sign
-from qhn2edge.model import save_model
+from qhn2edge.layers import Identity, Sign
+from qhn2edge.model import Head, Input, Model, save_model
+
+
+def images_model() -> Model:
+    """Return a convolution of 800 weights in 576 windows, and a dense layer of one unit."""
+    rng = np.random.default_rng(0)
+    kernel = random_dense(rng, 25, 32, (-1, 1), Sign())
+    layers: tuple[Layer, ...] = (
+        Conv2D(kernel, (28, 28, 1), (5, 5)),
+        MaxPool2D((24, 24, 32), (24, 24), (1, 1)),
+    )
+    last = random_dense(rng, 32, 1, (-1, 1), Identity())
+    return Model("wide", Input(784, Encoder.bits()), (*layers, last), Head("threshold", ("a", "b")))
 
 
 @pytest.fixture
@@ -128,6 +145,25 @@ class TestStyles:
         assert styles_for(large, find_board("ulx3s")) == ("serial", "pipelined")
         assert styles_for(TINY, find_board("icestick")) == styles_by_size(TINY)
 
+    @pytest.mark.parametrize("name", ["icebreaker", "ulx3s"])
+    def test_only_serial_where_windows_are_many(
+        self, tmp_path: Path, quick: dict[str, Placed | None], name: str
+    ) -> None:
+        """Few weights in many windows are not tried as logic, and no advice names a style that is refused."""
+        board, wide = find_board(name), images_model()
+        assert wide.n_weight_bits < n_unrolled(wide) / 50
+        assert styles_for(wide, board) == ("serial",)
+        for made, message in (
+            (None, rf"style serial does not fit {name}: got 100 look-up tables"),
+            (
+                placed(1.0),
+                r"too slow .*got at most 1 MHz.*\. Give a board file with a clock of at most 1 MHz",
+            ),
+        ):
+            quick["serial"] = made
+            with pytest.raises(BuildError, match=message):
+                build_gateware(wide, board, tmp_path / "out")
+
     def test_the_next_is_tried(self, tmp_path: Path, quick: dict[str, Placed | None]) -> None:
         """A style that does not fit or is too slow is left for the next, and leaves nothing."""
         quick |= {"combinational": None, "pipelined": placed(1.0), "serial": placed()}
@@ -171,6 +207,19 @@ class TestRefused:
         )
         with pytest.raises(BuildError, match=message):
             build_gateware(TINY, board, tmp_path / "out", options=VerilogOptions("combinational"))
+
+    def test_boards_that_are_too_small_too_are_not_named(
+        self, tmp_path: Path, quick: dict[str, Placed | None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of the same family, only those boards are named whose chip has what synthesis counted."""
+        del quick
+        for blocks, named in ((32, "hx8k-evb, tang"), (33, "tang")):
+            monkeypatch.setattr(gateware, "synthesize", lambda _, n=blocks: Synthesized(100, 90, n))
+            message = rf"serial does not fit icebreaker: got {blocks} block .* larger board \({named}"
+            with pytest.raises(BuildError, match=message):
+                build_gateware(
+                    MODELS["bits"], find_board(BOARD), tmp_path / "out", options=VerilogOptions("serial")
+                )
 
     def test_a_smaller_style_is_named(self, tmp_path: Path, quick: dict[str, Placed | None]) -> None:
         """A style that was asked for and does not fit is told with the size of the smallest one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from strategies import random_inputs
 from qhn2edge import interpreter
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.boards.catalog import find_board
+from qhn2edge.building import fpga_tools
 from qhn2edge.building.gateware import Gateware, Usage, build_gateware
 from qhn2edge.building.gateware_sources import write_gateware_sources
 from qhn2edge.building.synthesis import NETLIST_VERILOG, synthesize
 from qhn2edge.emulators import gateware_lines
 from qhn2edge.emulators.fpga_cells import write_cells
 from qhn2edge.emulators.gateware_lines import logic_of
+from qhn2edge.emulators.routed_cells import routed_verilog
 from qhn2edge.errors import BoardError, BuildError, ConfigError, EmulatorError, ToolError
 from qhn2edge.layers import Sign
 from qhn2edge.link import BoardClient
@@ -126,6 +129,61 @@ def test_netlists_of_other_families(
 
 
 @pytest.fixture(scope="module")
+def ulx3s(tmp_path_factory: pytest.TempPathFactory) -> Gateware:
+    """A build with weights in a block memory and layers' values in look-up tables."""
+    lack = fpga_tools.missing("ecp5")
+    if lack is not None:
+        absent(lack)
+    folder = tmp_path_factory.mktemp("ulx3s") / "gateware"
+    return build_gateware(FOLDED, find_board("ulx3s"), folder, options=VerilogOptions("serial"))
+
+
+class TestPlacedCells:
+    """What nextpnr placed on an ECP5: cells after packing, memories of both kinds among them."""
+
+    def test_exact(self, verilator_tools: None, ulx3s: Gateware) -> None:
+        """They compute the interpreter's integers at the board's baud rate."""
+        del verilator_tools
+        assert ulx3s.routed is not None
+        text = ulx3s.routed.read_text()
+        for cell in ("CCU2", "DPRAM", "TRELLIS_RAMW", "DP16KD", "FXA", "OFX"):
+            assert f'"{cell}' in text
+        assert "src" not in text  # which names the folder of the sources
+        x = random_inputs(FOLDED, 40, 0)
+        result = find_runner("routed:ulx3s").run(FOLDED, x, ulx3s.folder)
+        np.testing.assert_array_equal(result.logits, interpreter.logits(FOLDED, x))
+        assert len(np.unique(result.logits)) > 2
+        assert result.files_digest == sha256(ulx3s.routed.read_bytes())
+
+    @pytest.mark.parametrize(
+        ("kind", "parameter", "value", "named"),
+        [
+            ("TRELLIS_COMB", "MODE", "UNHEARD", "TRELLIS_COMB_UNHEARD"),
+            ("TRELLIS_IO", "DIR", "BIDIR", "TRELLIS_IO_BIDIR"),
+            ("DP16KD", "CLKBMUX", "INV", "DP16KD_with_inverted_CLKB"),
+        ],
+    )
+    def test_modes_without_a_model(
+        self, ulx3s: Gateware, tmp_path: Path, kind: str, parameter: str, value: str, named: str
+    ) -> None:
+        """A cell in a mode that is not modelled is refused by its name."""
+        assert ulx3s.routed is not None
+        design = json.loads(ulx3s.routed.read_text())
+        cells = design["modules"]["top"]["cells"].values()
+        next(cell for cell in cells if cell["type"] == kind)["parameters"][parameter] = value
+        (tmp_path / "routed.json").write_text(json.dumps(design))
+        text = routed_verilog(tmp_path / "routed.json", tmp_path, "board")
+        with pytest.raises(EmulatorError, match=f"cells that cannot be simulated: got {named}"):
+            write_cells("ecp5", tmp_path, text)
+
+    def test_damaged(self, tmp_path: Path) -> None:
+        """A file that nextpnr did not write is refused in one line."""
+        (tmp_path / "routed.json").write_text('{"modules": {}}')
+        with pytest.raises(EmulatorError, match="a placed design cannot be read: got routed.json"):
+            routed_verilog(tmp_path / "routed.json", tmp_path, "board")
+
+
+@pytest.fixture(scope="module")
 def upduino(tmp_path_factory: pytest.TempPathFactory) -> Gateware:
     """A build for a board whose clock is the oscillator inside the chip."""
     need_fpga_tools()
@@ -185,7 +243,17 @@ class TestRefused:
         lack = find_runner(f"bitstream:{board}").missing()
         assert lack is not None
         assert f"the bitstream of {board} cannot be turned into logic" in lack
-        assert f"qhn2edge verify --backend netlist:{board}" in lack
+        other = {"ulx3s": "routed", "tang-nano-9k": "netlist"}[board]
+        assert f"qhn2edge verify --backend {other}:{board}" in lack
+
+    @pytest.mark.parametrize("board", ["icestick", "tang-nano-9k"])
+    def test_other_placed_cells(self, board: str) -> None:
+        """Where placed cells have no models, the check is listed as missing, with another one."""
+        lack = find_runner(f"routed:{board}").missing()
+        assert lack is not None
+        other = {"icestick": "bitstream", "tang-nano-9k": "netlist"}[board]
+        assert f"what nextpnr places on {board} has no models" in lack
+        assert f"qhn2edge verify --backend {other}:{board}" in lack
 
     @pytest.mark.parametrize("family", ["ice40", "ecp5", "gowin"])
     def test_cells_without_a_model(self, yosys_tools: None, tmp_path: Path, family: str) -> None:

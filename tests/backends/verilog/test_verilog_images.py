@@ -61,6 +61,11 @@ class TestInSimulation:
         assert_exact(fixed, index, FIXED[index][0], stall=stall, n=60)
 
     @pytest.mark.parametrize("index", range(len(FIXED)), ids=IDS)
+    def test_a_reset_at_any_time_forgets_all(self, fixed: Simulation, index: int) -> None:
+        """After a reset of one clock, whatever was under way, the next vector is exact."""
+        assert_exact(fixed, index, FIXED[index][0], stall=20 * (index % 2), cuts=True)
+
+    @pytest.mark.parametrize("index", range(len(FIXED)), ids=IDS)
     def test_latency_is_that_promised(self, fixed: Simulation, index: int) -> None:
         """The first result comes in the clock that the page says."""
         model, options = FIXED[index]

@@ -80,6 +80,11 @@ class TestFixedModels:
         assert_exact(fixed, index, FIXED[index][0], stall=stall, n=200)
 
     @pytest.mark.parametrize("index", range(len(FIXED)), ids=[model.name for model, _ in FIXED])
+    def test_a_reset_at_any_time_forgets_all(self, fixed: Simulation, index: int) -> None:
+        """After a reset of one clock, whatever was under way, the next vector is exact."""
+        assert_exact(fixed, index, FIXED[index][0], stall=20 * (index % 2), cuts=True)
+
+    @pytest.mark.parametrize("index", range(len(FIXED)), ids=[model.name for model, _ in FIXED])
     def test_latency_and_throughput_are_those_promised(self, fixed: Simulation, index: int) -> None:
         """The first result comes when the page says, and pipelines give one every clock from then on."""
         model, options = FIXED[index]

@@ -48,11 +48,13 @@ def build_all(cases: Sequence[Case], folder: Path) -> Simulation:
     return verilator.build(sources, designs, folder)
 
 
-def assert_exact(simulation: Simulation, index: int, model: Model, *, stall: int, n: int = 40) -> None:
-    """Check one design of a simulation on random inputs."""
+def assert_exact(
+    simulation: Simulation, index: int, model: Model, *, stall: int, n: int = 40, cuts: bool = False
+) -> None:
+    """Check one design of a simulation on random inputs; with cuts, after resets in the middle of work."""
     x = random_inputs(model, n, index)
     labels, logits = expected(model, x)
-    found = simulation.run(index, x, seed=index, stall_percent=stall)
+    found = simulation.run(index, x, seed=index, stall_percent=stall, cuts=cuts)
     assert np.array_equal(found.logits, logits), model
     assert np.array_equal(found.labels, labels), model
 

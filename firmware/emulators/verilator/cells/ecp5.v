@@ -84,3 +84,95 @@ module DP16KD #(
     end
   endgenerate
 endmodule
+
+// What follows are cells as nextpnr calls them once they are placed; the mode of a cell is part of its name. Source:
+// nextpnr, ecp5/pack.cc and ecp5/bitstream.cc; Lattice FPGA-DS-02012, "Slice".
+
+// A look-up table, and the multiplexer with the table beside it.
+module TRELLIS_COMB_LOGIC #(parameter [15:0] INITVAL = 0) (
+  input A, B, C, D, M, F1, FXA, FXB,
+  output F, OFX
+);
+  assign F = INITVAL[{D, C, B, A}];
+  assign OFX = M ? F1 : F;
+endmodule
+
+// The same, with the multiplexer of two such multiplexers.
+module TRELLIS_COMB_LOGIC_FX #(parameter [15:0] INITVAL = 0) (
+  input A, B, C, D, M, F1, FXA, FXB,
+  output F, OFX
+);
+  assign F = INITVAL[{D, C, B, A}];
+  assign OFX = M ? FXB : FXA;
+endmodule
+
+// Half of a CCU2C: a sum of a carry and a look-up table.
+module TRELLIS_COMB_CCU2 #(
+  parameter [15:0] INITVAL = 0,
+  parameter CCU2_INJECT1 = "NO",
+  parameter WREMUX = "WRE"
+) (
+  input A, B, C, D, M, F1, FXA, FXB, FCI,
+  output F, FCO
+);
+  localparam CARRIES = CCU2_INJECT1 == "NO";
+
+  wire passes = INITVAL[{D, C, B, A}];
+
+  assign F = passes ^ (CARRIES & FCI);
+  assign FCO = passes ? FCI : CARRIES & INITVAL[{2'b00, B, A}];
+endmodule
+
+// A memory of 16 bits; the lowest bit of an address is D, then B, C and A.
+module TRELLIS_COMB_DPRAM #(
+  parameter [15:0] INITVAL = 0,
+  parameter CCU2_INJECT1 = "NO",
+  parameter WREMUX = "WRE", WCKMUX = "WCK"
+) (
+  input A, B, C, D, M, F1, FXA, FXB, WD, WAD0, WAD1, WAD2, WAD3, WRE, WCK,
+  output F
+);
+  reg [15:0] bits;
+
+  initial bits = INITVAL;
+  always @(posedge WCK) if (WRE) bits[{WAD0, WAD2, WAD1, WAD3}] <= WD;
+  assign F = bits[{D, C, B, A}];
+
+  generate
+    if (WREMUX != "WRE" || WCKMUX != "WCK") begin : other
+      TRELLIS_COMB_is_modelled_without_inverted_writes_only refused ();
+    end
+  endgenerate
+endmodule
+
+// The halves of slices whose inputs are those of the next one.
+module TRELLIS_COMB_RAMW_BLOCK #(
+  parameter [15:0] INITVAL = 0,
+  parameter CCU2_INJECT1 = "NO",
+  parameter WREMUX = "WRE"
+) (
+  input A, B, C, D, M, F1, FXA, FXB
+);
+endmodule
+
+// Data and address of a write to such memories.
+module TRELLIS_RAMW (
+  input A0, B0, C0, D0, A1, B1, C1, D1,
+  output WDO0, WDO1, WDO2, WDO3, WADO0, WADO1, WADO2, WADO3
+);
+  assign {WDO0, WDO1, WDO2, WDO3} = {C1, A1, D1, B1};
+  assign {WADO0, WADO1, WADO2, WADO3} = {D0, B0, C0, A0};
+endmodule
+
+// Pads, and the buffer of a clock.
+module TRELLIS_IO_INPUT (input B, output O);
+  assign O = B;
+endmodule
+
+module TRELLIS_IO_OUTPUT (input I, output B);
+  assign B = I;
+endmodule
+
+module DCCA (input CLKI, output CLKO);
+  assign CLKO = CLKI;
+endmodule
