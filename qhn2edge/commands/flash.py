@@ -51,7 +51,9 @@ def flash(source: Path | None, options: Mapping[str, Any], console: Console) -> 
     if options["dry_run"]:
         return _dry_run(source, board, options["port"], console, notes)
     tool = flash_tool(board)
-    check_port(tool, tool_port(tool, options["port"]))  # before anything is built
+    port = tool_port(tool, options["port"])
+    check_port(tool, port)  # before anything is built
+    tool.check(port)
     firmware = _firmware(source, board, notes)
     plan = plan_flash(firmware, options["port"])
     started = time.monotonic()

@@ -53,9 +53,13 @@ def verify(path: Path, options: Mapping[str, Any], console: Console) -> tuple[Js
 
 
 def _chosen(options: Mapping[str, Any]) -> list[str] | None:
-    """Return the backends to check: those named; beside a board that is named, C alone; else all (None)."""
+    """Return the backends to check: those named; else all (None).
+
+    Beside a board that is named, and where what is named can only be proved, C alone.
+    """
     named = cross_checked(options["backends"], proving=options["prove"])
-    return named or (["c"] if options["board"] is not None and not options["artifacts"] else None)
+    is_enough = options["board"] is not None or options["backends"]
+    return named or (["c"] if is_enough and not options["artifacts"] else None)
 
 
 def _boards(options: Mapping[str, Any], say: Progress) -> list[Runner]:

@@ -50,6 +50,13 @@ class FlashTool(abc.ABC):
             port: as ``port`` above says; None where it was not given and is not needed.
         """
 
+    def check(self, port: str | None) -> None:  # noqa: B027  (a copy to a drive needs no program)
+        """Refuse, before anything is built, where a program is missing.
+
+        Raises:
+            ToolError: it is not installed.
+        """
+
     @abc.abstractmethod
     def write(self, image: Path, port: str | None, timeout_s: float, tell: Tell) -> None:
         """Write an image and check that it arrived.
@@ -67,6 +74,10 @@ class CommandTool(FlashTool):
     @abc.abstractmethod
     def judge(self, result: ToolResult) -> str | None:
         """Return what went wrong, in one line, or None where the image is in the flash."""
+
+    def check(self, port: str | None) -> None:
+        """Refuse where the tool is not installed."""
+        check_installed(self.command(Path(self.image), port))
 
     def write(self, image: Path, port: str | None, timeout_s: float, tell: Tell) -> None:
         """Run the tool; it and all that it starts are killed when the time is over."""

@@ -101,7 +101,11 @@ def _input_shape(graph: Any, model: Any) -> tuple[int, ...]:  # noqa: ANN401
     constants = {tensor.name for tensor in graph.initializer}
     names = [tensor.name for tensor in graph.input if tensor.name not in constants]
     if len(names) != 1 or len(graph.output) != 1:
-        raise ModelImportError("the graph has not one input and one output", got=", ".join(names))
+        raise ModelImportError(
+            "the graph has not one input and one output",
+            got=f"inputs {', '.join(names)}; outputs {', '.join(tensor.name for tensor in graph.output)}",
+            next_step="import QONNX graphs; standard ONNX is only written",
+        )
     shape = tuple(int(n) for n in model.get_tensor_shape(names[0]) or ())
     if len(shape) not in {2, 4} or min(shape[1:]) < 1:
         raise ModelImportError(

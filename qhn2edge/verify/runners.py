@@ -81,8 +81,9 @@ def find_runner(name: str) -> Runner:
     if board and kind in run_gateware.LINES:
         return gateware_runner(kind, board)
     if name not in RUNNERS:
+        kinds = ", ".join(f"{kind}:BOARD" for kind in ("board", *run_gateware.LINES))
         raise ConfigError(
-            "unknown backend to verify", got=name, expected=f"one of {', '.join(sorted(RUNNERS))}"
+            "unknown backend to verify", got=name, expected=f"one of {', '.join(sorted(RUNNERS))}, {kinds}"
         )
     return RUNNERS[name]
 

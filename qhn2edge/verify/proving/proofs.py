@@ -65,7 +65,12 @@ def prove_model(
     lack = diagrams.missing()
     if lack is not None:
         raise ToolError(lack.rstrip("."))
-    return tuple(_prove_one(model, PRODUCTS[name], artifacts or {}, seconds, say) for name in names)
+    proofs = []
+    for name in names:
+        proof = _prove_one(model, PRODUCTS[name], artifacts or {}, seconds, say)
+        say(f"{name}: {proof.verdict}, {proof.seconds:.1f} s")
+        proofs.append(proof)
+    return tuple(proofs)
 
 
 def check_seconds(seconds: float) -> None:
