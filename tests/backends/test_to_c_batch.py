@@ -79,9 +79,9 @@ class TestEqualIntegers:
         program = build(model, sanitizing_compiler, flags, sanitize=True)
         assert_equal_to_interpreter(program, model, random_inputs(model, n, seed))
 
-    @settings(LAW, max_examples=20)
+    @settings(LAW, max_examples=40)
     @given(
-        model=models(),
+        model=st.one_of(models(), image_models()),
         n=st.integers(1, 60),
         bits=st.sampled_from(WIDTHS),
         target=st.sampled_from(TARGETS),
@@ -96,30 +96,7 @@ class TestEqualIntegers:
         target: tuple[str, ...],
         seed: int,
     ) -> None:
-        """Every input, pair of levels, activation, head and bias of a model is computed exactly."""
-        flags = ("-O1", *target, f"-DQHN_BATCH_BITS={bits}")
-        program = build(model, sanitizing_compiler, flags, sanitize=True)
-        x = np.concatenate([corners(model.input), random_inputs(model, n, seed)])
-        assert_equal_to_interpreter(program, model, x)
-
-    @settings(LAW, max_examples=20)
-    @given(
-        model=image_models(),
-        n=st.integers(1, 9),
-        bits=st.sampled_from(WIDTHS),
-        target=st.sampled_from(TARGETS),
-        seed=st.integers(0, 2**32 - 1),
-    )
-    def test_images(
-        self,
-        sanitizing_compiler: CompilerFound,
-        model: Model,
-        n: int,
-        bits: int,
-        target: tuple[str, ...],
-        seed: int,
-    ) -> None:
-        """Convolutions with any window, stride and padding, and poolings of either kind, are exact."""
+        """Every input, pair of levels, activation, head, bias, window and pooling is computed exactly."""
         flags = ("-O1", *target, f"-DQHN_BATCH_BITS={bits}")
         program = build(model, sanitizing_compiler, flags, sanitize=True)
         x = np.concatenate([corners(model.input), random_inputs(model, n, seed)])
