@@ -59,8 +59,8 @@ class PlainTable:
             max((len(word) for cell in column for word in cell.split()), default=0) for column in columns
         ]
         for _ in range(min(room, sum(whole)) - sum(widths)):
-            lacks = [n - width for n, width in zip(whole, widths, strict=True)]
-            widths[lacks.index(max(lacks))] += 1
+            narrowest = min(width for n, width in zip(whole, widths, strict=True) if width < n)
+            widths[next(i for i, n in enumerate(widths) if n == narrowest < whole[i])] += 1
         return widths if sum(widths) <= room else None
 
     def _table(self, widths: Sequence[int], blanks: int) -> Table:
