@@ -153,7 +153,7 @@ def _row_sign(plan: LayerPlan) -> list[Entry]:
     sign = {"class_name": "Activation", "name": f"sign{plan.number}", "n_in": n, "activation": "binary_tanh"}
     # hls4ml floors -offset, so half a step changes nothing; but a normalisation without effect is removed,
     # and the backends do not agree on the sign of 0.
-    bias, name = plan.offset - 0.5, f"threshold{plan.number}"
+    bias, name = plan.offset.astype(np.float64) - 0.5, f"threshold{plan.number}"
     one = _normalisation("BatchNormalization", name, plan, bias=bias, result=plan.result)
     return [one, Entry(sign, {"result": plan.out})]
 

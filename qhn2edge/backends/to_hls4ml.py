@@ -128,7 +128,7 @@ def _check_size(plan: LayerPlan, options: Hls4mlOptions) -> None:
 def _check_beat(plan: Plan, beat: int | None) -> int:
     """Return the values of a layer's beats; refuse pixels that are no whole beats and no parts of beats."""
     if plan.image is None:
-        return plan.weights.shape[1]
+        return int(plan.weights.shape[1])
     n, before = plan.image.shape[2], plan.image.shape[2] if beat is None else beat
     if n % before and before % n:
         raise UnsupportedModelError(

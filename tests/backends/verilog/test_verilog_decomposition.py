@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from qhn2edge.backends.verilog_circuit import ONE, ZERO, Circuit, Lookup, evaluate
 from qhn2edge.backends.verilog_decomposition import n_tables, tabulated, two_tables
 
 
-def made(values: tuple[int, ...]) -> tuple[Circuit, np.ndarray]:  # type: ignore[type-arg]
+def made(values: tuple[int, ...]) -> tuple[Circuit, NDArray[np.int64]]:
     """Return a circuit of a function, and its values for all inputs."""
     n = (len(values) - 1).bit_length()
     circuit = Circuit()

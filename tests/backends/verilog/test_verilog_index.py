@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from verilog_builds import Case, build_all
 from verilog_models import expected, renamed, run_stage, sign_model
 
 from qhn2edge.backends.to_verilog import design_of, verilog_files
+from qhn2edge.backends.verilog_bench import IntVectors
 from qhn2edge.backends.verilog_options import VerilogOptions
 from qhn2edge.backends.verilog_parallel import ParallelDesign
 from qhn2edge.building.fpga_tools import yosys
@@ -62,7 +65,7 @@ def parallel(model: Model) -> ParallelDesign:
     return design
 
 
-def run_parts(design: ParallelDesign, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def run_parts(design: ParallelDesign, x: NDArray[np.integer[Any]]) -> tuple[IntVectors, IntVectors]:
     """Return class indices and logits that the parts of a design make of inputs."""
     values = [x.astype(np.int64)]
     for part in design.parts:

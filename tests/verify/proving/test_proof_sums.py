@@ -128,7 +128,9 @@ class TestVerilog:
     def test_sound_units_are_proved(self) -> None:
         """Units of 100 bits, which are each other's complement, are proved."""
         weights = np.random.default_rng(3).integers(0, 2, (1, 100), dtype=np.uint8)
-        unit = Dense(np.concatenate([weights, 1 - weights[:1]]), np.arange(2), (-1, 1), Identity())
+        unit = Dense(
+            np.concatenate([weights, 1 - weights[:1]]), np.arange(2, dtype=np.int32), (-1, 1), Identity()
+        )
         model = Model("two", Input(100, Encoder.bits()), (unit,), Head("argmax", ("a", "b")))
         found = proved(model, "verilog", style="pipelined")
         assert (found["verdict"], found["method"]) == ("proved", "layer by layer"), found
