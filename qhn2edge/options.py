@@ -15,7 +15,6 @@ import click
 from qhn2edge.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
 
 
 def stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -22,8 +22,6 @@ Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 STEP = 16
-LENGTHS = {"sliced": 16, "triples": 81}
-"""Slices of table for sixteen inputs."""
 MIN_PLANES, MAX_LANE_PLANES = 5, 8
 MAX_UNITS = 65_504
 """Units that a 16-bit index counts in whole blocks."""

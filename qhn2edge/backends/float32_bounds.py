@@ -1,8 +1,8 @@
 """Whether a model is exact where a target computes in float32.
 
 float32 holds every integer up to 2^24, so sums are exact, in any order of addition, as long as no partial
-sum can be larger: |b_i| + sum_j |w_ij| max |x_j| <= 2^24 (``LayerRange.partial``). Scaled logits are exact
-where |scale_i| max |a_i| + |offset_i| <= 2^24.
+sum can be larger: |b_i| + sum_j |w_ij| max |x_j| <= 2^24 (``LayerRange.partial``). Scaled logits need float64
+unless |scale_i| max |a_i| + |offset_i| <= 2^24.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_float32(model: Model, target: str) -> None:
         UnsupportedModelError: a partial sum can leave +-2^24; the message names the layer and the bound.
     """
     for number, ranges in enumerate(model.ranges, start=1):
-        _check(number, "sums", int(ranges.partial.max()), target)
+        _check(number, int(ranges.partial.max()), target)
 
 
 def logits_dtype(activation: Activation, ranges: LayerRange) -> type[np.float32 | np.float64]:
@@ -46,10 +46,10 @@ def _largest_logit(affine: Affine, ranges: LayerRange) -> int:
     return int((scale * largest + offset).max())
 
 
-def _check(number: int, what: str, worst: int, target: str) -> None:
+def _check(number: int, worst: int, target: str) -> None:
     if worst > FLOAT32_EXACT:
         raise UnsupportedModelError(
-            f"layer {number} is not exact in {target}: its {what} can be rounded by float32",
+            f"layer {number} is not exact in {target}: its sums can be rounded by float32",
             got=f"up to {worst:,}",
             expected=f"at most 2^24 = {FLOAT32_EXACT:,}",
             next_step="use --target onnx (int32), a relu with a shift or clip, or fewer units",

@@ -1,4 +1,4 @@
-"""What the runners of exported graphs share: the graph's file, its digest, and logits that are floats."""
+"""What the runners of exported graphs share: the file and its digest, what goes in, and float logits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from qhn2edge.backends.onnx_graph import DIGEST, properties_of
 from qhn2edge.backends.optional_packages import load_package
+from qhn2edge.convolution import Conv2D
 from qhn2edge.errors import ExportError, ToolError
-from qhn2edge.model import Model
+from qhn2edge.model import Input, Model
 
 NOT_AN_INTEGER = 2**62
 """Stands for a logit that is not finite or not an integer; no int32 equals it."""
@@ -57,6 +58,36 @@ def whole_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
     floats = np.asarray(values, dtype=np.float64)
     whole = np.isfinite(floats) & (floats == np.rint(floats)) & (np.abs(floats) < 2**53)
     return np.where(whole, np.where(whole, floats, 0.0).astype(np.int64), NOT_AN_INTEGER)
+
+
+def block_rows(model: Model, most_rows: int, most_values: int) -> int:
+    """Return how many vectors to run at a time so that no tensor has more values, if one vector's has not."""
+    widest = max(
+        layer.n_positions * layer.kernel.n_in if isinstance(layer, Conv2D) else layer.n_in
+        for layer in model.layers
+    )
+    return max(1, min(most_rows, most_values // max(widest, *(layer.n_out for layer in model.layers))))
+
+
+def raw_features(source: Input, x: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return raw features, float64 [n, n_features], that the encoder turns into the integers x.
+
+    ``offset + scale x``; for bits the threshold itself and the largest number below it.
+
+    Raises:
+        ToolError: there are none, because a scale is lost in the rounding of its offset.
+    """
+    encoder = source.encoder
+    offset = np.asarray(encoder.offset)
+    if encoder.kind == "bit":
+        return np.where(x > 0, offset, np.nextafter(offset, -np.inf))
+    raw: NDArray[np.float64] = offset + np.asarray(encoder.scale) * x
+    if not np.isfinite(raw).all() or not np.array_equal(encoder.encode(raw), x):
+        raise ToolError(
+            "no raw features stand for the vectors: the encoder's scale is lost beside its offset",
+            next_step="export without --raw-input and check that",
+        )
+    return raw
 
 
 def _fresh_file(model: Model, name: str, emit: Emit) -> bytes:

@@ -33,9 +33,8 @@ from qhn2edge.model import Model, save_model
 from qhn2edge.storage import digest_json, sha256
 from qhn2edge.toolchain import run_tool
 from qhn2edge.verify import larq_process
-from qhn2edge.verify.exported import whole_numbers
+from qhn2edge.verify.exported import block_rows, raw_features, whole_numbers
 from qhn2edge.verify.results import LayerValues, RunResult
-from qhn2edge.verify.run_onnx import block_rows, raw_features
 
 DISTRIBUTIONS = ("larq", "tensorflow", "tf_keras")
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from qhn2edge.backends.optional_packages import lack_of, load_package
 from qhn2edge.backends.to_onnx import LABEL, LOGITS, ONNX_FILE, RAW, emit
-from qhn2edge.convolution import Conv2D, Layer, MaxPool2D
+from qhn2edge.convolution import Layer, MaxPool2D
 from qhn2edge.errors import ToolError
 from qhn2edge.layers import Affine, Dense, Identity
-from qhn2edge.model import Input, Model
+from qhn2edge.model import Model
 from qhn2edge.storage import sha256
-from qhn2edge.verify.exported import graph_of
+from qhn2edge.verify.exported import block_rows, graph_of, raw_features
 from qhn2edge.verify.results import LayerValues, RunResult
 
 PACKAGES = ("onnx", "onnxruntime")
@@ -86,36 +86,6 @@ def _names(layer: Layer, prefix: str) -> tuple[str, str]:
             return f"{prefix}_accumulators", LOGITS
         case _:
             return f"{prefix}_accumulators", f"{prefix}_outputs"
-
-
-def block_rows(model: Model, most_rows: int, most_values: int) -> int:
-    """Return how many vectors to run at a time so that no tensor has more values, if one vector's has not."""
-    widest = max(
-        layer.n_positions * layer.kernel.n_in if isinstance(layer, Conv2D) else layer.n_in
-        for layer in model.layers
-    )
-    return max(1, min(most_rows, most_values // max(widest, *(layer.n_out for layer in model.layers))))
-
-
-def raw_features(source: Input, x: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Return raw features, float64 [n, n_features], that the encoder turns into the integers x.
-
-    ``offset + scale x``; for bits the threshold itself and the largest number below it.
-
-    Raises:
-        ToolError: there are none, because a scale is lost in the rounding of its offset.
-    """
-    encoder = source.encoder
-    offset = np.asarray(encoder.offset)
-    if encoder.kind == "bit":
-        return np.where(x > 0, offset, np.nextafter(offset, -np.inf))
-    raw: NDArray[np.float64] = offset + np.asarray(encoder.scale) * x
-    if not np.isfinite(raw).all() or not np.array_equal(encoder.encode(raw), x):
-        raise ToolError(
-            "no raw features stand for the vectors: the encoder's scale is lost beside its offset",
-            next_step="export without --raw-input and check that",
-        )
-    return raw
 
 
 def _session(proto: Any) -> Any:  # noqa: ANN401  (a protobuf; an InferenceSession)

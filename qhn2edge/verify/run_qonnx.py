@@ -17,9 +17,8 @@ from qhn2edge.interpreter import class_indices
 from qhn2edge.layers import Dense, Identity
 from qhn2edge.model import Model
 from qhn2edge.storage import sha256
-from qhn2edge.verify.exported import graph_of, whole_numbers
+from qhn2edge.verify.exported import block_rows, graph_of, whole_numbers
 from qhn2edge.verify.results import LayerValues, RunResult
-from qhn2edge.verify.run_onnx import block_rows
 
 PACKAGES = ("qonnx", "onnx", "onnxruntime")
 _BLOCK_ROWS = 1024

@@ -27,7 +27,7 @@ from qhn2edge.errors import ExportError, ToolError
 from qhn2edge.layers import Table
 from qhn2edge.model import Input, Model, save_model
 from qhn2edge.verify import make_vectors, run_onnx, run_qonnx, verify_model
-from qhn2edge.verify.exported import NOT_AN_INTEGER, whole_numbers
+from qhn2edge.verify.exported import NOT_AN_INTEGER, block_rows, whole_numbers
 from qhn2edge.verify.runners import RUNNERS
 
 Load = Callable[[str], ModuleType]
@@ -81,8 +81,8 @@ class TestRun:
         for runner in (run_onnx, run_qonnx):
             monkeypatch.setattr(runner, "_BLOCK_VALUES", 7 * 540)
             np.testing.assert_array_equal(runner.run(model, x, None).logits, interpreter.logits(model, x))
-        assert run_onnx.block_rows(model, 100, 7 * 540) == 7
-        assert run_onnx.block_rows(model, 100, 1) == 1
+        assert block_rows(model, 100, 7 * 540) == 7
+        assert block_rows(model, 100, 1) == 1
 
     @pytest.mark.parametrize("model", [mixed_model(), image_model(), reshaped_model()], ids=lambda m: m.name)
     @pytest.mark.parametrize("target", TARGETS)

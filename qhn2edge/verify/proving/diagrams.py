@@ -80,11 +80,6 @@ class Diagrams:
         return int(self._bdd.level_of_var(name))
 
     @property
-    def n_variables(self) -> int:
-        """Free variables."""
-        return len(self._bdd.vars)
-
-    @property
     def n_nodes(self) -> int:
         """Nodes of all diagrams in use, counted a while ago: a count visits all variables."""
         start = time.monotonic()

@@ -6,8 +6,7 @@ Layers are counted from 0; layer number n (the number of layers) stands for the 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn, Protocol
@@ -22,22 +21,27 @@ from qhn2edge.verify.proving import specification
 from qhn2edge.verify.proving.diagrams import (
     Bit,
     Diagrams,
-    Reading,
     Say,
     Word,
     constant,
     same_width,
     zero_extended,
 )
+from qhn2edge.verify.proving.readings import (
+    MAX_CANDIDATES,
+    evaluate,
+    no_inputs,
+    random_inputs,
+    readings_of,
+    seen_inputs,
+    variable_name,
+    variables,
+)
 from qhn2edge.verify.proving.values import Value, ValueSet
 from qhn2edge.verify.proving.windows import OUTSIDE, inputs_of
 
 Int64Array = NDArray[np.int64]
 
-MAX_CANDIDATES = 256
-N_SAMPLES = 20_000
-_MOST_SAMPLED = 4_000_000
-"""Integers of a layer of random inputs at a time."""
 _TOLD_UNITS = 16
 
 
@@ -157,7 +161,7 @@ class Reference:
             for j, among in enumerate(sets):
                 place = _from_top(row, widest, among.n_bits) if is_head else row
                 if 0 <= place < among.n_bits:
-                    bits[j, place] = self.d.variable(_name(number, j, place))
+                    bits[j, place] = self.d.variable(variable_name(number, j, place))
         return tuple(
             Value(among, tuple(bits[j, p] for p in range(among.n_bits))) for j, among in enumerate(sets)
         )
@@ -292,14 +296,14 @@ class Reference:
             never(f"{where} hangs on other signals than the inputs of its layer ({strange[0]})")
         self.say(f"{where} differs")
         if number == 0 or not self.rules.cut:
-            raise Differs(where, self._readings(unlike))
+            raise Differs(where, self._found(unlike))
         self.say("searching for an input of the network that leads there")
         sampled = self._sampled(number, unlike)
         if len(sampled):
             raise Differs(where, sampled)
         back = self._back(number, unlike)
         if back is not False:
-            raise Differs(where, self._readings(back))
+            raise Differs(where, self._found(back))
         self.say("no input of the network leads there")
         self.n_excused += 1
 
@@ -307,7 +311,9 @@ class Reference:
         """Return the free variables of a layer; of a whole network, all are its input's."""
         number = number if self.rules.cut else 0
         sets = enumerate(self._sets[number])
-        return frozenset(_name(number, j, place) for j, among in sets for place in range(among.n_bits))
+        return frozenset(
+            variable_name(number, j, place) for j, among in sets for place in range(among.n_bits)
+        )
 
     # ---- from a layer back to the network's input ----
 
@@ -315,23 +321,16 @@ class Reference:
         """Return for which inputs of the network a function of a layer's inputs holds."""
         for layer in range(number - 1, -1, -1):
             functions: dict[str, Bit] = {}
-            for j, among in self._seen(layer + 1, unlike):
+            for j, among in seen_inputs(self.d, layer + 1, self._sets[layer + 1], unlike):
                 u = specification.as_value(self.d, self.output(layer, j), among).u
-                functions |= {_name(layer + 1, j, place): bit for place, bit in enumerate(u)}
+                functions |= {variable_name(layer + 1, j, place): bit for place, bit in enumerate(u)}
             unlike = self.d.both(self.d.substitute(unlike, functions), self.domain(layer))
         return unlike
 
-    def _seen(self, number: int, function: Bit) -> Iterator[tuple[int, ValueSet]]:
-        """Yield the inputs of a layer on which a function hangs, and what each can be."""
-        support = self.d.support(function)
-        for j, among in enumerate(self._sets[number]):
-            if any(_name(number, j, place) in support for place in range(among.n_bits)):
-                yield j, among
-
     def _sampled(self, number: int, unlike: Bit) -> Int64Array:
         """Return random inputs of the network for which a function of a layer's inputs holds."""
-        found, n_found = [self._none()], 0
-        for x in self._random_inputs():
+        found, n_found = [no_inputs(self.model)], 0
+        for x in random_inputs(self.model, self._sets, self.rules.seed):
             values = interpreter.trace(self.model, x)[number - 1].outputs
             found.append(x[self._holds(number, unlike, values)])
             n_found += len(found[-1])
@@ -344,8 +343,8 @@ class Reference:
 
         Those come first whose accumulator is nearest to 0, where a sign turns.
         """
-        found, distances = [self._none()], [np.zeros(0, dtype=np.int64)]
-        for x in self._random_inputs():
+        found, distances = [no_inputs(self.model)], [np.zeros(0, dtype=np.int64)]
+        for x in random_inputs(self.model, self._sets, self.rules.seed):
             traces = interpreter.trace(self.model, x)
             values = traces[number - 1].outputs if number else x
             holds = self._holds(number, unlike, values, self.chains[number, unit], unit)
@@ -355,62 +354,19 @@ class Reference:
         chosen: Int64Array = np.concatenate(found)[nearest]
         return chosen
 
-    def _none(self) -> Int64Array:
-        return np.zeros((0, self.model.input.n_features), dtype=np.int64)
-
-    def _random_inputs(self) -> Iterator[Int64Array]:
-        rng, n_features = np.random.default_rng(self.rules.seed), self.model.input.n_features
-        n = max(1, _MOST_SAMPLED // max(map(len, self._sets)))
-        for first in range(0, N_SAMPLES, n):
-            shape = min(n, N_SAMPLES - first), n_features
-            if self.model.input.kind == "bit":
-                yield 2 * rng.integers(0, 2, shape) - 1
-            else:
-                yield rng.integers(self.model.input.low, self.model.input.high + 1, shape)
-
     def _holds(
         self, number: int, function: Bit, values: Int64Array, chain: Sums | None = None, unit: int = 0
     ) -> NDArray[np.bool_]:
         """Return for which rows of a layer's inputs, int64 [n, n_in], a function of them holds."""
-        only = [j for j, _ in self._seen(number, function)]
-        bits = self.variables(number, values, only)
+        only = [j for j, _ in seen_inputs(self.d, number, self._sets[number], function)]
+        bits = variables(number, self._sets[number], values, only)
         if chain is not None:
             bits |= chain.bits(values[:, inputs_of(self.model.layers[number], unit)])
         return evaluate(self.d, function, bits, len(values))
 
-    def variables(
-        self, number: int, values: Int64Array, only: Sequence[int] | None = None
-    ) -> dict[str, Int64Array]:
-        """Return what the free variables of a layer are for given inputs of it, int64 [n, n_in].
-
-        Args:
-            number: the layer.
-            values: the inputs.
-            only: of which inputs; all by default.
-        """
-        sets = self._sets[number]
-        return {
-            _name(number, j, place): (values[:, j] - sets[j].low) // sets[j].step >> place & 1
-            for j in (range(len(sets)) if only is None else only)
-            for place in range(sets[j].n_bits)
-        }
-
-    def _readings(self, unlike: Bit) -> Int64Array:
+    def _found(self, unlike: Bit) -> Int64Array:
         """Return inputs of the network for which a function of them holds."""
-        rng = np.random.default_rng(self.rules.seed)
-        first = [reading for _, reading in zip(range(MAX_CANDIDATES), self.d.all_of(unlike), strict=False)]
-        # What does not matter to the function may matter to whether its value shows: it is drawn anew.
-        readings = itertools.islice(itertools.cycle(first), MAX_CANDIDATES)
-        rows = [self._row(reading, rng) for reading in readings]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), self.model.input.n_features)
-
-    def _row(self, reading: Reading, rng: np.random.Generator) -> list[int]:
-        free = iter(rng.integers(0, 2, self.model.input.n_bits).tolist())
-        return [
-            among.low
-            + among.step * sum(int(reading.get(_name(0, j, p), next(free))) << p for p in range(among.n_bits))
-            for j, among in enumerate(self._sets[0])
-        ]
+        return readings_of(self.d, unlike, self.model.input, self._sets[0], self.rules.seed)
 
 
 def unit_name(number: int, unit: int) -> str:
@@ -423,37 +379,11 @@ def _from_top(row: int, widest: int, n_bits: int) -> int:
     return n_bits - 1 if row == 0 else widest - 1 - row if widest - row < n_bits else -1
 
 
-def _name(number: int, j: int, place: int) -> str:
-    return f"x{number}_{j}_{place}"
-
-
 def _occurs(d: Diagrams, value: Value) -> Bit:
     if value.among.members is not None:
         return d.is_member(value.u, value.among.members)
     largest = constant(value.among.largest, len(value.u))
     return d.invert(d.is_less(largest, value.u))
-
-
-def evaluate(d: Diagrams, function: Bit, bits: dict[str, Int64Array], n: int) -> NDArray[np.bool_]:
-    """Return the value of a diagram for n readings of its variables at once, bool [n].
-
-    Args:
-        d: the diagrams.
-        function: the diagram.
-        bits: int64 [n] of {0, 1} for each variable.
-        n: the number of readings.
-    """
-    held = np.zeros(n, dtype=bool)
-    waiting: list[tuple[Bit, NDArray[np.intp]]] = [(function, np.arange(n))]
-    while waiting:
-        node, rows = waiting.pop()
-        if isinstance(node, bool):
-            held[rows] = node
-        elif rows.size:
-            name, low, high = d.branches(node)
-            is_high = bits[name][rows] == 1
-            waiting += [(low, rows[~is_high]), (high, rows[is_high])]
-    return held
 
 
 def never(message: str) -> NoReturn:

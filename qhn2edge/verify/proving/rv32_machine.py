@@ -25,6 +25,7 @@ from qhn2edge.verify.proving.rv32_values import (
     value_of,
     word_of,
 )
+from qhn2edge.verify.proving.rv32_ways import postdominators
 
 OUTSIDE = 0xFFFF_FFF0
 """Where the function that was called first returns to."""
@@ -232,7 +233,7 @@ class Machine:
             bounds = next((b for b in self.program.functions.values() if b[0] <= pc < b[1]), None)
             if bounds is None:
                 raise NotCovered("a branch outside all functions")
-            self._joins |= _postdominators(bounds, self._fetch)
+            self._joins |= postdominators(bounds, self._fetch)
         return self._joins[pc]
 
     @staticmethod
@@ -351,51 +352,3 @@ def _extended(value: Value, n_bytes: int, *, is_signed: bool) -> Value:
     if isinstance(value, int):
         return (value - (1 << n_bits)) & MASK if is_signed and value >> (n_bits - 1) else value
     return (*value, *((value[-1] if is_signed else False),) * (32 - n_bits))
-
-
-# ---- where ways come together ----
-
-
-def _postdominators(bounds: tuple[int, int], fetch: Callable[[int], Instruction]) -> dict[int, int | None]:
-    """Return the immediate postdominator of each branch of a function; None: its exit.
-
-    A node's postdominators are itself and those that all of its successors have; sets, to the fixed point.
-    Of a branch's own, the nearest is the one that all the others postdominate: it has the most itself.
-    """
-    follow = _successors(bounds, fetch)
-    everything = frozenset(follow) | {None}
-    found: dict[int | None, frozenset[int | None]] = dict.fromkeys(follow, everything)
-    found[None] = frozenset({None})
-    changed = True
-    while changed:
-        changed = False
-        for node in sorted(follow, reverse=True):
-            new = frozenset({node}) | frozenset.intersection(*(found[n] for n in follow[node]))
-            if new != found[node]:
-                found[node], changed = new, True
-    return {
-        node: max(found[node] - {node}, key=lambda other: len(found[other]))
-        for node, successors in follow.items()
-        if len(successors) > 1
-    }
-
-
-def _successors(bounds: tuple[int, int], fetch: Callable[[int], Instruction]) -> dict[int, list[int | None]]:
-    """Return where each instruction of a function leads; leaving the function is None."""
-    follow: dict[int, list[int | None]] = {}
-    waiting = [bounds[0]]
-    while waiting:
-        pc = waiting.pop()
-        if pc in follow:
-            continue
-        instruction = fetch(pc)
-        after, there = pc + instruction.size, pc + instruction.imm
-        targets = [after]
-        if instruction.name in BRANCHES:
-            targets = list(dict.fromkeys((there, after)))
-        elif instruction.name in {"jal", "jalr"} and instruction.rd != RA:
-            targets = [there] if instruction.name == "jal" else []
-        inside = [target for target in targets if bounds[0] <= target < bounds[1]]
-        follow[pc] = [*inside, *([None] if len(inside) < len(targets) or not targets else [])]
-        waiting += inside
-    return follow

@@ -18,7 +18,7 @@ from qhn2edge.model import Head, Input, Model, save_model
 from qhn2edge.storage import JsonObject
 from qhn2edge.verify.proving.diagrams import Diagrams, Word
 from qhn2edge.verify.proving.products import PRODUCTS
-from qhn2edge.verify.proving.reference import evaluate
+from qhn2edge.verify.proving.readings import evaluate
 from qhn2edge.verify.proving.work import Job, decided
 
 Int64Array = NDArray[np.int64]

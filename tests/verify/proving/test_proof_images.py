@@ -25,7 +25,8 @@ from qhn2edge.verify.proving import work
 from qhn2edge.verify.proving.diagrams import Diagrams
 from qhn2edge.verify.proving.products import PRODUCTS
 from qhn2edge.verify.proving.proofs import prove_model
-from qhn2edge.verify.proving.reference import Differs, Reference, Rules, evaluate
+from qhn2edge.verify.proving.readings import evaluate, variables
+from qhn2edge.verify.proving.reference import Differs, Reference, Rules
 from qhn2edge.verify.proving.windows import OUTSIDE, distinct_units, inputs_of, kind_of
 
 pytest.importorskip("dd.cudd")
@@ -97,7 +98,7 @@ class TestWindows:
         traces = interpreter.trace(model, x)
         entering = [x, *(trace.outputs for trace in traces)]
         for number, trace in enumerate(traces):
-            bits = reference.variables(number if cut else 0, entering[number if cut else 0])
+            bits = variables(at := number if cut else 0, reference.sets(at), entering[at])
             for unit in range(0, model.layers[number].n_out, 3):
                 word = reference.output(number, unit)
                 assert np.array_equal(numbers(d, word, bits, n, signed=True), trace.outputs[:, unit])

@@ -15,7 +15,8 @@ from qhn2edge.model import Model
 from qhn2edge.ranges import LayerRange
 from qhn2edge.verify.proving.diagrams import Diagrams
 from qhn2edge.verify.proving.prove_ranges import prove_ranges
-from qhn2edge.verify.proving.reference import Differs, Reference, Rules, evaluate
+from qhn2edge.verify.proving.readings import evaluate, variables
+from qhn2edge.verify.proving.reference import Differs, Reference, Rules
 
 pytest.importorskip("dd.cudd")
 
@@ -28,7 +29,7 @@ def check_against_interpreter(model: Model, *, cut: bool, n: int = 64) -> None:
     traces = interpreter.trace(model, x)
     entering = [x, *(trace.outputs for trace in traces)]
     for number, trace in enumerate(traces):
-        bits = reference.variables(number if cut else 0, entering[number if cut else 0])
+        bits = variables(at := number if cut else 0, reference.sets(at), entering[at])
         for unit, word in enumerate(reference.outputs(number)):
             assert np.array_equal(numbers(d, word, bits, n, signed=True), trace.outputs[:, unit])
         assert evaluate(d, reference.domain(number), bits, n).all()
@@ -37,7 +38,7 @@ def check_against_interpreter(model: Model, *, cut: bool, n: int = 64) -> None:
             assert not rest.any()
             assert ((u >= 0) & (u <= among.largest)).all()
             assert among.members is None or set(u.tolist()) <= set(among.members)
-    bits = reference.variables(len(traces) if cut else 0, entering[-1] if cut else x)
+    bits = variables(at := len(traces) if cut else 0, reference.sets(at), entering[-1] if cut else x)
     label = numbers(d, reference.label, bits, n, signed=False)
     logits = traces[-1].outputs.astype(np.int32)
     assert np.array_equal(label, interpreter.class_indices(model, logits))

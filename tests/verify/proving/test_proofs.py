@@ -198,7 +198,7 @@ class TestProveModel:
         """When the time is over, that is what is said, within two seconds."""
         need("c")
         start = time.monotonic()
-        (proof,) = prove_model(sign_model((200, 40, 10)), ["c"], seconds=3)
+        (proof,) = prove_model(sign_model((784, 128, 10)), ["c"], seconds=3)
         assert time.monotonic() - start < 5
         assert proof.verdict == "not decided"
         assert proof.text.startswith("not within 3 s (")
