@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from qhn2edge import __version__, cli_boards, options
+from qhn2edge import __version__, cli_boards, options, options_boards
 from qhn2edge.cli_frame import console, examples, finish, path
 from qhn2edge.errors import QhnError
 
@@ -87,8 +87,8 @@ def train(context: click.Context, /, **given: Any) -> None:  # noqa: ANN401  (th
 @options.model_argument
 @options.target
 @click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-TARGET]")
-@options.c_options
-@options.verilog_options
+@options_boards.c_options
+@options_boards.verilog_options
 @options.replace
 @options.json_output
 def export(model: str, target: str, out: str | None, **given: Any) -> None:  # noqa: ANN401

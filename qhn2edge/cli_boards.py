@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qhn2edge import options
+from qhn2edge import options, options_boards
 from qhn2edge.cli_frame import console, examples, finish, path
 
 
@@ -21,7 +21,7 @@ from qhn2edge.cli_frame import console, examples, finish, path
 )
 @options.model_argument
 @click.argument("samples", type=click.Path(dir_okay=False))
-@options.board
+@options_boards.board
 @click.option("--port", metavar="PORT", help="Port of the flashed board.  [default: build and emulate]")
 @click.option("--out", type=click.Path(), metavar="FILE", help="Write the labels as CSV to this file.")
 @options.label
@@ -58,8 +58,8 @@ def boards(**given: Any) -> None:  # noqa: ANN401
     ),
 )
 @options.model_argument
-@options.firmware_options
-@options.verilog_options
+@options_boards.firmware_options
+@options_boards.verilog_options
 @click.option("--out", type=click.Path(), metavar="DIR", help="Folder to make.  [default: NAME-BOARD]")
 @click.option("--disassembly", is_flag=True, help="Write the disassembly too.")
 @options.replace
@@ -85,8 +85,8 @@ def build(model: str, **given: Any) -> None:  # noqa: ANN401
     ),
 )
 @options.model_argument
-@options.fpga_boards
-@options.verilog_options
+@options_boards.fpga_boards
+@options_boards.verilog_options
 @options.json_output
 def estimate(model: str, **given: Any) -> None:  # noqa: ANN401
     """Estimate lookup tables, flip-flops, memory, clock and latency of a model's Verilog on FPGA boards.
@@ -107,7 +107,7 @@ def estimate(model: str, **given: Any) -> None:  # noqa: ANN401
     ),
 )
 @options.model_argument
-@options.firmware_options
+@options_boards.firmware_options
 @click.option("--emulator", metavar="NAME", help="The board's emulator.  [default: its first that counts]")
 @click.option("--vectors", type=int, default=20, show_default=True, help="Inputs to count.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random inputs.")
@@ -132,9 +132,9 @@ def bench(model: str, **given: Any) -> None:  # noqa: ANN401
     ),
 )
 @click.argument("source", type=click.Path(), metavar="[MODEL | FOLDER]", required=False)
-@options.board
-@options.port
-@options.flash_timeout
+@options_boards.board
+@options_boards.port
+@options_boards.flash_timeout
 @click.option(
     "--dry-run",
     is_flag=True,

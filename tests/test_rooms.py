@@ -36,7 +36,7 @@ ROOMS = (
     ("verify",),
     ("report",),
     ("studies",),
-    ("options", "request", "commands", "cli_frame", "cli_boards", "cli", "__main__"),
+    ("options", "options_boards", "request", "commands", "cli_frame", "cli_boards", "cli", "__main__"),
 )
 LEVEL = {name: level for level, room in enumerate(ROOMS) for name in room}
 HEAVY = (
