@@ -18,7 +18,7 @@ PACKAGE = Path(qhn2edge.__file__).parent
 ROOMS = (
     ("", "errors", "storage", "resources", "bitstrings", "compiled"),
     ("data",),
-    ("layers", "convolution", "ranges", "model", "modelfile", "interpreter"),
+    ("layers", "convolution", "ranges", "model", "file_fields", "file_layers", "modelfile", "interpreter"),
     ("activations", "fields", "architecture", "space"),
     ("losses", "loss_kernels", "cost", "enumeration", "sampled_costs"),
     ("circuits",),
