@@ -154,7 +154,7 @@ class TestTrain:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path, request_to_end: signal.Signals
     ) -> None:
         """A run killed by Ctrl-C says how to go on, and resuming gives the model of a run left alone."""
-        words = ["train", "--data", "digits:3,7", "--size", "4x4", "--restarts", "64", "--out"]
+        words = ["train", "--data", "digits:3,7", "--size", "4x4", "--restarts", "256", "--out"]
         command = [sys.executable, "-m", "qhn2edge", *words, "stopped"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -162,7 +162,8 @@ class TestTrain:
         try:
             deadline = time.monotonic() + 120
             assert process.stderr
-            # The first finished restart is announced on standard error; the run is then on its way.
+            # The first finished restart is announced on standard error; the run then has seconds to go, even
+            # where this test waits for a processor.
             while "restart" not in process.stderr.readline():
                 assert time.monotonic() < deadline
             os.killpg(process.pid, request_to_end)
